@@ -1,0 +1,61 @@
+"""The engine: executes strangers' models in processes that can do nothing else.
+
+`open_engine` keeps models loaded and executes them, `inspect` tells a model's signature, `probe` finds out what can
+execute here, `sealed` makes the descriptor a model travels in. Imports `wire` only. Two sides share `messages` and
+`parcels`: the node's (`pool`, `desk`, `link`, `process`) never imports numpy, onnx or a runtime, and the worker's
+(`worker`, `sandbox`, `screen`, `signature`, `backends`) never imports trio: what is not there can't be abused.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .desk import Execution, Ready
+    from .errors import EngineBusy, EngineError, ExecutionTimeout, ModelFailed, ModelRefused, NotLoaded, WorkerDied
+    from .inspection import inspect
+    from .messages import Signature
+    from .modelfile import sealed
+    from .pool import Engine, ModelStatus, Settings, open_engine
+    from .probing import ProbeReport, probe
+
+__all__ = [
+    "Engine",
+    "EngineBusy",
+    "EngineError",
+    "Execution",
+    "ExecutionTimeout",
+    "ModelFailed",
+    "ModelRefused",
+    "ModelStatus",
+    "NotLoaded",
+    "ProbeReport",
+    "Ready",
+    "Settings",
+    "Signature",
+    "WorkerDied",
+    "inspect",
+    "open_engine",
+    "probe",
+    "sealed",
+]
+_HOMES = {
+    "desk": ("Execution", "Ready"),
+    "errors": (
+        "EngineBusy", "EngineError", "ExecutionTimeout", "ModelFailed", "ModelRefused", "NotLoaded", "WorkerDied",
+    ),
+    "inspection": ("inspect",),
+    "messages": ("Signature",),
+    "modelfile": ("sealed",),
+    "pool": ("Engine", "ModelStatus", "Settings", "open_engine"),
+    "probing": ("ProbeReport", "probe"),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # On demand, because a worker imports this file too, and would pay 0.1 s at every start for trio, never used there.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -1,0 +1,121 @@
+"""Asking: one question to one provider after another, until an answer is proved. Nothing else is ever returned.
+
+A provider whose answer does not hold is told to the user, remembered for a while, and not asked again meanwhile.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from wire.errors import ErrorCode, RemoteError
+from wire.keys import peer_id_of
+from wire.offer import Offer
+
+from .attempt import Answered, NotProved, Question, attempt
+from .bounds import MAX_ATTEMPTS, MAX_UNREACHABLE, OFFER_SECONDS
+from .clock import now_ms
+from .control import Emit
+from .errors import CommandError, Exit
+from .finding import find_offers, refresh_offers
+from .peer import Peer
+
+
+class _Tally:
+    """What became of the providers asked so far."""
+
+    def __init__(self) -> None:
+        self.tried: set[bytes] = set()
+        self.failures: list[str] = []
+        self.unreachable = 0  # they cost little time, so they are counted apart: dead offers must not hide live ones
+        self.refused = False  # an answer came, and did not hold
+
+    @property
+    def exhausted(self) -> bool:
+        return len(self.tried) - self.unreachable >= MAX_ATTEMPTS or self.unreachable >= MAX_UNREACHABLE
+
+
+async def ask(peer: Peer, question: Question, emit: Emit) -> Answered:
+    """The first answer that is proved. CommandError: NOT_PROVED when an answer came and none held, REMOTE when none
+    came, NOT_FOUND when nobody offers the model at this tier and price."""
+    model, tally = question.manifest.model, _Tally()
+    deadline = trio.current_time() + question.seconds
+    await find_offers(peer, model, emit, min(OFFER_SECONDS, question.seconds))
+    refreshed = False
+    while not tally.exhausted and trio.current_time() < deadline:
+        offers = _acceptable(peer, question, tally.tried)
+        if not offers:
+            if refreshed:
+                break
+            refreshed = True  # those we know are used up, or too dear; there may be others
+            await refresh_offers(peer, model)
+            continue
+        # Whoever is asked gets half of what is left, as long as somebody else could be asked after it.
+        now = trio.current_time()
+        until = deadline if len(offers) == 1 else now + (deadline - now) / 2
+        if answer := await _try(peer, question, offers[0], until, tally, emit):
+            return answer
+    if not tally.failures:
+        raise _nobody(peer, question)
+    listed = "\n".join(f"  {failure}" for failure in tally.failures)
+    if tally.refused:
+        raise CommandError(
+            Exit.NOT_PROVED, f"no answer could be proved:\n{listed}", "Do not use any of them. Ask again later."
+        )
+    raise CommandError(
+        Exit.REMOTE, f"no provider answered:\n{listed}", "Try again, or allow more time: --timeout SECONDS"
+    )
+
+
+async def _try(
+    peer: Peer, question: Question, offer: Offer, until: float, tally: _Tally, emit: Emit
+) -> Answered | None:
+    tally.tried.add(offer.peer)
+    name = peer_id_of(offer.peer)
+    try:
+        return await attempt(peer, question, offer, until)
+    except NotProved as error:
+        tally.refused = True
+        if error.dishonest:
+            peer.distrust.note(offer.peer, str(error), now_ms())
+        event, text = "rejected", f"REJECTED: the answer of {name}: {error}"
+        tally.failures.append(f"{name}: {error}")
+    except RemoteError as error:
+        tally.unreachable += error.code is ErrorCode.UNREACHABLE
+        event, text = "failed", f"failed: {name}: {error}"
+        tally.failures.append(f"{name}: {error}")
+    emit({"event": event, "peer": name, "text": text})
+    return None
+
+
+def _acceptable(peer: Peer, question: Question, tried: set[bytes]) -> list[Offer]:
+    """The offers that may be asked, the preferred provider's first, then as the noticeboard orders them."""
+    now = now_ms()
+    without = tried | set(peer.distrust.current(now))
+    offers = [
+        offer
+        for offer in peer.board.offers(now, question.manifest.model, without=without)
+        if question.tier in offer.tiers and offer.price <= question.max_price
+    ]
+    return sorted(offers, key=lambda o: o.peer != question.prefer)
+
+
+def _nobody(peer: Peer, question: Question) -> CommandError:
+    now = now_ms()
+    offers = peer.board.offers(now, question.manifest.model)
+    distrusted = [o for o in offers if o.peer in peer.distrust.current(now)]
+    if offers and len(distrusted) == len(offers):
+        return CommandError(
+            Exit.NOT_PROVED,
+            "every provider of this model gave an answer that did not hold",
+            "Wait for another provider.",
+        )
+    cheapest = min((int(o.price) for o in offers if question.tier in o.tiers), default=None)
+    if cheapest is not None and cheapest > question.max_price:
+        return CommandError(
+            Exit.NOT_FOUND,
+            f"the cheapest offer asks {cheapest}, you allow {question.max_price}",
+            f"Allow it: --max-price {cheapest}",
+        )
+    return CommandError(
+        Exit.NOT_FOUND, f"nobody offers this model at tier {question.tier}", "Try --tier signed, or wait for one."
+    )

@@ -1,0 +1,120 @@
+"""`hallmark doctor`"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import trio
+
+from ..config import load_config
+from ..datadir import DataDir, find_data_dir
+from ..errors import CommandError, Exit
+from ..keyfile import load_key
+from ..local import find_network
+from ..networkfile import load_network
+from ..running import run_operation
+from .screen import echo_json, everywhere
+
+LOW_DISK = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: well or not, what was found, and the step that mends it."""
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+@click.command("doctor", short_help="find what is wrong")
+@click.option("--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to try; may be repeated.")
+@everywhere
+def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) -> int:
+    """Look at this machine and this peer, execute on each backend to probe it, and say how to mend what is wrong."""
+    directory = find_data_dir(data_dir)
+    wrong = False
+    for finding in _look(directory, bootstraps):
+        wrong |= not finding.ok
+        if as_json:
+            echo_json(
+                {
+                    "event": "finding",
+                    "name": finding.name,
+                    "ok": finding.ok,
+                    "detail": finding.detail,
+                    "mend": finding.mend,
+                }
+            )
+            continue
+        click.secho("  ok    " if finding.ok else "  WRONG ", fg="green" if finding.ok else "red", nl=False)
+        click.echo(f"{finding.name}: {finding.detail}")
+        if finding.mend:
+            click.echo(f"        {finding.mend}")
+    return int(Exit.CONFIG if wrong else Exit.OK)
+
+
+def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
+    yield Finding("python", True, sys.version.split()[0])
+    yield from _engines()
+    if not directory.initialised:
+        yield Finding("peer", False, f"there is none in {directory.path} yet", "Run: hallmark init")
+        return
+    yield from _peer(directory)
+    yield from _reach(directory, bootstraps)
+
+
+def _engines() -> Iterator[Finding]:
+    from engine import probe
+
+    report = trio.run(probe)
+    for backend in report.backends:
+        yield Finding("backend", True, f"{backend.name} {backend.version} on {backend.device}: a model was executed")
+        yield Finding("sandbox", True, ", ".join(report.sandbox))
+    for problem in report.problems:
+        yield Finding("engine", False, problem)
+
+
+def _peer(directory: DataDir) -> Iterator[Finding]:
+    try:
+        key = load_key(directory.key)
+        yield Finding("key", True, f"{key.peer_id}, readable by its owner alone")
+    except CommandError as error:
+        yield Finding("key", False, error.message, error.next_step)
+    try:
+        config = load_config(directory, {}).config
+        yield Finding("config", True, str(directory.config) if directory.config.exists() else "defaults")
+        network = load_network(find_network(directory, config.network))
+        voters = len(network.verifiers)
+        yield Finding("network", True, f"{network.name}: {voters} verifier(s), committees of {network.committee_size}")
+    except CommandError as error:
+        yield Finding("config", False, error.message, error.next_step)
+    free = shutil.disk_usage(directory.path).free
+    mend = "" if free > LOW_DISK else "Free some space, or move the data directory: --data-dir DIR"
+    yield Finding("disk", free > LOW_DISK, f"{free / (1 << 30):.1f} GiB free in {directory.path}", mend)
+
+
+def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
+    def quiet(_: dict[str, Any]) -> None:
+        return None
+
+    try:
+        found = trio.run(run_operation, directory, {"bootstraps": bootstraps}, "peers", {}, quiet)
+    except BaseException as error:
+        from ..failures import explain
+
+        failure = explain(error)
+        if failure is None:
+            raise
+        # alone is no fault of a peer that was told of nobody
+        lonely = failure.exit_code is Exit.NO_PEERS and not bootstraps
+        yield Finding("peers", lonely, failure.message, failure.next_step)
+        return
+    connected = sum(p["connected"] for p in found["peers"])
+    yield Finding("peers", True, f"{connected} connected, {len(found['peers'])} known")

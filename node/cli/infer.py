@@ -1,0 +1,96 @@
+"""`hallmark infer`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from ..datadir import find_data_dir
+from ..errors import CommandError, Exit
+from ..running import run_operation
+from .progress import Shown
+from .screen import console, echo_json, everywhere, table
+
+PREVIEW = 8  # values of an output shown to a person
+
+
+@click.command("infer", short_help="ask a model")
+@click.argument("model")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUE|@FILE",
+    help="JSON, or a file: .npy, .json, or raw bytes.",
+)
+@click.option(
+    "--tier",
+    type=click.Choice(["signed", "quorum"]),
+    default="signed",
+    show_default=True,
+    help="How the answer is proved.",
+)
+@click.option(
+    "--max-price",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Most to pay, in the token's smallest unit.",
+)
+@click.option("--timeout", type=click.FloatRange(0.1, 600), default=60.0, show_default=True, help="Seconds.")
+@click.option("--receipt", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the receipt.")
+@click.option(
+    "--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to start from; may be repeated."
+)
+@everywhere
+def command(
+    model: str, inputs: tuple[str, ...], tier: str, max_price: int, timeout: float, receipt: Path | None,
+    bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Ask MODEL (a CID or a name) and check the answer before it is shown.
+
+    An answer that is not proved is not shown, and the exit code is 8.
+    """
+    from ..inputs import read_input
+
+    given = {name: list(value) for name, value in map(read_input, inputs)}
+    params = {"model": model, "inputs": given, "tier": tier, "max_price": max_price, "timeout": timeout}
+    with Shown(as_json) as shown:
+        answer = trio.run(run_operation, find_data_dir(data_dir), {"bootstraps": bootstraps}, "infer", params, shown)
+    if receipt:
+        _write(receipt, answer["receipt"])
+    if as_json:
+        shown_answer = {k: v for k, v in answer.items() if k != "receipt"}
+        echo_json({"event": "answer"} | shown_answer | ({"receipt": str(receipt)} if receipt else {}))
+        return
+    _show(answer, receipt)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise CommandError(Exit.STORAGE, f"the receipt cannot be written to {path}: {error.strerror}") from error
+
+
+def _show(answer: dict[str, Any], receipt: Path | None) -> None:
+    rows = table("output", "datatype", "shape", "values")
+    for output in answer["outputs"]:
+        values = output["data"][:PREVIEW]
+        text = ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values)
+        rows.add_row(
+            output["name"],
+            output["datatype"],
+            str(output["shape"]),
+            text + (", …" if len(output["data"]) > PREVIEW else ""),
+        )
+    console().print(rows)
+    click.echo(f"\nproved     {answer['proof']}")
+    click.echo(f"provider   {answer['provider']}")
+    click.echo("time       " + ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in answer["timing"].items()))
+    if receipt:
+        click.echo(f"receipt    {receipt}\n\nNext: hallmark verify {receipt}")

@@ -1,0 +1,86 @@
+"""`hallmark network new | show`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wire.keys import peer_id_of, show_address
+from wire.network import Network
+
+from ..datadir import find_data_dir
+from ..errors import CommandError, Exit
+from ..keyfile import load_key
+from ..local import find_network
+from ..networkfile import load_network, new_network, save_network
+from .screen import echo_json, everywhere
+
+
+@click.group("network", short_help="make and show network files")
+def command() -> None:
+    """A network file makes peers one network: its name, its verifiers, its rules."""
+
+
+@command.command("new")
+@click.argument("name")
+@click.option(
+    "--verifier", "verifiers", multiple=True, metavar="PEER_ID", help="A verifier; may be repeated. Default: this peer."
+)
+@click.option(
+    "--committee", type=click.IntRange(0, 256), default=0, help="Members drawn for an answer. Default: all, up to 16."
+)
+@click.option(
+    "--bootstrap",
+    "bootstraps",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where newcomers connect first; may be repeated.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write. Default: NAME.toml here.")
+@everywhere
+def new(
+    name: str, verifiers: tuple[str, ...], committee: int, bootstraps: tuple[str, ...], out: Path | None,
+    data_dir: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Write the file of a new network, to be given to everyone who shall join it."""
+    chosen = verifiers or (load_key(find_data_dir(data_dir).key).peer_id,)
+    network = new_network(name, chosen, committee=committee, bootstraps=bootstraps)
+    place = out or Path(f"{name}.toml")
+    if place.exists():
+        raise CommandError(Exit.CONFIG, f"{place} exists already", "Choose another place: --out FILE")
+    save_network(place, network)
+    if as_json:
+        echo_json({"event": "network", "file": str(place)} | describe(network))
+        return
+    click.echo(f"Wrote {place}: network {name!r}, {len(chosen)} verifier(s), committees of {network.committee_size}.")
+    click.echo(f"\nNext, on every peer: hallmark init --network {place}")
+
+
+@command.command("show")
+@click.argument("network", default="")
+@everywhere
+def show(network: str, data_dir: str | None, as_json: bool) -> None:
+    """Show a network file: a path, a stored name, or the one this peer uses."""
+    place = find_network(find_data_dir(data_dir), network)
+    rules = load_network(place)
+    if as_json:
+        echo_json({"event": "network", "file": str(place)} | describe(rules))
+        return
+    click.echo(place.read_text())
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """The network's rules, ready for JSON."""
+    return {
+        "name": network.name,
+        "chain_id": network.chain_id,
+        "contract": show_address(network.contract),
+        "epoch": network.epoch,
+        "committee_size": network.committee_size,
+        "quorum": [network.quorum_numerator, network.quorum_denominator],
+        "bootstraps": list(network.bootstraps),
+        "verifiers": [{"peer_id": peer_id_of(v.key), "weight": v.weight} for v in network.verifiers],
+        "profiles": {p.name: p.tolerance for p in network.profiles},
+    }

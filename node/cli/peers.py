@@ -1,0 +1,27 @@
+"""`hallmark peers`"""
+
+from __future__ import annotations
+
+import click
+import trio
+
+from ..datadir import find_data_dir
+from ..running import run_operation
+from .progress import Shown
+from .screen import console, echo_json, everywhere, table
+
+
+@click.command("peers", short_help="show who is connected")
+@click.option("--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to ask; may be repeated.")
+@everywhere
+def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) -> None:
+    """Show the peers that are connected or known, and what each does."""
+    with Shown(as_json) as shown:
+        found = trio.run(run_operation, find_data_dir(data_dir), {"bootstraps": bootstraps}, "peers", {}, shown)
+    if as_json:
+        echo_json({"event": "peers"} | found)
+        return
+    rows = table("peer", "connected", "roles", "address")
+    for p in found["peers"]:
+        rows.add_row(p["peer_id"], "yes" if p["connected"] else "no", ", ".join(p["roles"]) or "–", p["address"])
+    console().print(rows)

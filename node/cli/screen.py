@@ -1,0 +1,49 @@
+"""How commands speak: rich text for people, one JSON object a line for programs, and never both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def echo_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on one line of standard output; bytes as hexadecimal."""
+    click.echo(json.dumps(value, default=lambda v: v.hex() if isinstance(v, bytes) else str(v), ensure_ascii=False))
+
+
+def everywhere(function: F) -> F:
+    """The flags that every command has: --json and --data-dir."""
+    function = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")(function)
+    return click.option(
+        "--data-dir", type=click.Path(file_okay=False), help="Where this peer lives (HALLMARK_DATA_DIR)."
+    )(function)
+
+
+def console() -> Console:
+    """Standard output for people; plain and wide when it is no terminal."""
+    made = Console(highlight=False, markup=False, soft_wrap=True)
+    return made if made.is_terminal else Console(highlight=False, markup=False, soft_wrap=True, width=160)
+
+
+def table(*columns: str) -> Table:
+    """The one look of all tables."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return made
+
+
+def size(number: float) -> str:
+    """Bytes for people: 3.1 MiB."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(number) < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.2f} GiB"

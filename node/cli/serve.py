@@ -1,0 +1,83 @@
+"""`hallmark serve`"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from ..config import ROLES, load_config
+from ..datadir import DataDir, find_data_dir
+from ..local import initialise, keep_network
+from ..networkfile import load_network
+from .screen import echo_json, everywhere
+
+
+@click.command("serve", short_help="run a peer")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(ROLES),
+    help="What the peer does; may be repeated. Default: hub.",
+)
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where to listen, such as /ip4/0.0.0.0/tcp/4001; may be repeated.",
+)
+@click.option(
+    "--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to connect to; may be repeated."
+)
+@click.option("--network", metavar="FILE|NAME", help="The network to join: a file, or the name of one stored here.")
+@click.option("--price", type=click.IntRange(min=0), help="Asked per request, in the token's smallest unit.")
+@everywhere
+def command(data_dir: str | None, as_json: bool, network: str | None, **flags: Any) -> int:
+    """Run a peer until Ctrl-C: the first lets work in hand finish, the second stops at once."""
+    directory = find_data_dir(data_dir)
+    name = _prepare(directory, network, as_json)
+    config = load_config(directory, flags | {"network": name}).config
+    logging.getLogger("hallmark").setLevel(logging.INFO)
+    from ..serving import serve
+
+    show = functools.partial(_show, as_json)
+    return int(trio.run(serve, directory, config, show))
+
+
+def _prepare(directory: DataDir, network: str | None, as_json: bool) -> str | None:
+    """Make the peer on its first start, and store a network file that was given; the network's name."""
+    given = Path(network).expanduser() if network and (network.endswith(".toml") or "/" in network) else None
+    if not directory.initialised:
+        key, _ = initialise(directory, given)
+        if not as_json:
+            click.echo(f"Made a new peer in {directory.path}: {key.peer_id}")
+    if given is None:
+        return network
+    rules = load_network(given)
+    keep_network(directory, rules)
+    return rules.name
+
+
+def _show(as_json: bool, event: dict[str, Any]) -> None:
+    if as_json:
+        echo_json(event)
+    elif event["event"] == "ready":
+        click.echo(f"Ready: {event['peer_id']} on network {event['network']!r}, roles {', '.join(event['roles'])}")
+        for address in event["addresses"]:
+            click.echo(f"  listening on {address}")
+        if event["addresses"]:
+            click.echo("\nTo join from another terminal or machine (with the same network file):")
+            network = f"{event['data_dir']}/networks/{event['network']}.toml"
+            click.echo(
+                f"  hallmark serve --data-dir ./second --network {network} --bootstrap {event['addresses'][0]}\n"
+            )
+    elif event["event"] == "draining":
+        left = f"{event['busy']} piece(s) of work in hand" if event["busy"] else "nothing in hand"
+        click.echo(f"Stopping: {left}. Press Ctrl-C again to stop at once.")
+    else:
+        click.echo("Stopped.")

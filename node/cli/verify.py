@@ -1,0 +1,103 @@
+"""`hallmark verify`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wire.keys import show_address
+
+from ..datadir import find_data_dir
+from ..errors import CommandError, Exit
+from ..local import find_network
+from ..networkfile import load_network
+from .screen import echo_json, everywhere
+
+if TYPE_CHECKING:
+    from verify.report import Report
+
+
+@click.command("verify", short_help="check a receipt, offline")
+@click.argument("receipt", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--network", default="", metavar="FILE|NAME", help="The network file to trust. Default: the one stored here."
+)
+@click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=VALUE|@FILE", help="Also check that this was the input."
+)
+@everywhere
+def command(receipt: Path, network: str, inputs: tuple[str, ...], data_dir: str | None, as_json: bool) -> int:
+    """Check RECEIPT without any network, trusting only the network file and arithmetic. Exit code 0 only when valid."""
+    from wire.receiptfile import MAX_RECEIPT_FILE, ReceiptFile
+
+    rules = load_network(find_network(find_data_dir(data_dir), network))
+    try:
+        if receipt.stat().st_size > MAX_RECEIPT_FILE:
+            raise CommandError(Exit.NOT_PROVED, f"{receipt} is over {MAX_RECEIPT_FILE} bytes: no receipt is")
+        data = receipt.read_bytes()
+    except OSError as error:
+        raise CommandError(Exit.NOT_FOUND, f"{receipt} cannot be read: {error.strerror}") from error
+    from verify import verify_file
+    from wire.canonical import decode
+    from wire.errors import RecordError
+
+    try:
+        tensors = None
+        if inputs:
+            from wire.manifest import read_manifest
+
+            from ..inputs import make_tensors, read_input
+
+            manifest = read_manifest(decode(data, ReceiptFile, limit=MAX_RECEIPT_FILE).manifest, rules.domain)
+            tensors = make_tensors(dict(map(read_input, inputs)), manifest.inputs)
+        report = verify_file(data, rules, tensors)
+    except RecordError as error:
+        raise CommandError(
+            Exit.NOT_PROVED, f"{receipt} is not a receipt: {error}", "Ask for the file again."
+        ) from error
+    if as_json:
+        echo_json({"event": "verified"} | describe(report))
+    else:
+        _show(report)
+    return int(Exit.OK if report.valid else Exit.NOT_PROVED)
+
+
+def describe(report: Report) -> dict[str, Any]:
+    """The report as plain values."""
+    return {
+        "valid": report.valid,
+        "tier": report.tier,
+        "model": report.model,
+        "model_name": report.model_name,
+        "provider": report.provider_peer,
+        "provider_address": show_address(report.provider),
+        "payer": show_address(report.payer),
+        "signers": list(report.signers),
+        "committee": report.committee_size,
+        "finished_ms": report.finished_ms,
+        "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in report.checks],
+        "rests_on": list(report.rests_on),
+    }
+
+
+def _show(report: Report) -> None:
+    click.secho("VALID" if report.valid else "NOT VALID", fg="green" if report.valid else "red", bold=True)
+    click.echo(f"  tier      {report.tier}")
+    click.echo(f"  model     {report.model_name or '?'}  {report.model}")
+    click.echo(f"  provider  {report.provider_peer or show_address(report.provider)}")
+    click.echo(f"  payer     {show_address(report.payer)}")
+    if report.committee_size:
+        click.echo(f"  signers   {len(report.signers)} of {report.committee_size}")
+        for signer in report.signers:
+            click.echo(f"            {signer}")
+    failed = [c for c in report.checks if not c.ok]
+    for check in failed:
+        click.secho(f"  does not match: {check.name}: {check.detail}", fg="red")
+    click.echo(f"  checked   {', '.join(c.name for c in report.checks if c.ok)}")
+    if report.valid:
+        for sentence in report.rests_on:
+            click.echo(f"  rests on  {sentence}")
+    else:
+        click.echo("  Do not use this answer.")

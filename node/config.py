@@ -1,0 +1,131 @@
+"""Settings: flags over environment over config.toml over defaults, each remembered with where it came from.
+
+Every key is checked when a command starts, so a mistake is a sentence at once and not a surprise in an hour.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from multiaddr import Multiaddr
+
+from wire.presence import Role
+
+from .datadir import DataDir
+from .errors import CommandError, Exit
+
+RANGES = {"price": (0, 2**128 - 1), "max_models": (1, 1024), "threads": (1, 1024), "quota": (0, 2**62)}
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a quota given as a text
+ROLES: tuple[Role, ...] = ("hub", "provider", "verifier")  # those this release runs
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a node runs with. Field names are the keys of config.toml and, in capitals after HALLMARK_, of the
+    environment; lists are comma-separated there."""
+
+    network: str = ""  # a name in <data-dir>/networks, or a path; "" where there is only one
+    roles: tuple[str, ...] = ("hub",)
+    listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
+    bootstraps: tuple[str, ...] = ()
+    price: int = 0  # per request, in the token's smallest unit
+    max_models: int = 4  # models held in memory at once
+    threads: int = 1  # of one execution
+    quota: int = 0  # bytes that the files of models may take on disk, or a text such as "20 GiB"; 0 for no bound
+
+
+@dataclass(frozen=True)
+class Origins:
+    """A `Config` with the place each value came from, for `hallmark config show`."""
+
+    config: Config
+    origin: Mapping[str, str]
+
+
+def load_config(directory: DataDir, flags: Mapping[str, Any]) -> Origins:
+    """Join all sources. `flags` holds only what was given on the command line."""
+    values: dict[str, Any] = {}
+    origin = {f.name: "default" for f in fields(Config)}
+    sources = [
+        (str(directory.config), _from_file(directory.config)),
+        ("environment", {k: v for f in fields(Config) if (v := os.environ.get(f"HALLMARK_{(k := f.name).upper()}"))}),
+        ("flag", {k: v for k, v in flags.items() if v not in (None, ())}),
+    ]
+    for place, given in sources:
+        for name, value in given.items():
+            if name not in origin:
+                known = ", ".join(origin)
+                raise CommandError(Exit.CONFIG, f"{place}: unknown setting {name!r}", f"Known settings: {known}.")
+            values[name] = _typed(name, value, place)
+            origin[name] = place
+    return Origins(Config(**values), origin)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CommandError(Exit.CONFIG, f"{path}: {error}", "Mend that line, or remove the file.") from error
+
+
+def _typed(name: str, value: Any, place: str) -> Any:
+    default = getattr(Config(), name)
+    if name == "quota" and isinstance(value, str):
+        value = _bytes(value)
+    if isinstance(default, int):
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = -1
+        least, most = RANGES[name]
+        if not least <= number <= most or isinstance(value, bool | float):
+            wanted = f"{name} is a whole number, {least} to {most}" + (
+                ', or a size such as "20 GiB".' if name == "quota" else "."
+            )
+            raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", wanted)
+        return number
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", f"{name} is a text.")
+        return value
+    items = tuple(i.strip() for i in value.split(",") if i.strip()) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(i, str) for i in items):
+        raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", f"{name} is a list of texts.")
+    for item in items:
+        _check_item(name, item, place)
+    return tuple(dict.fromkeys(items))
+
+
+def _bytes(text: str) -> int | str:
+    """The bytes in a size such as "20 GiB"; the text itself when it is none."""
+    number, unit = text.strip()[:-3].strip(), text.strip()[-3:]
+    return int(number) * UNITS[unit] if unit in UNITS and number.isdecimal() else text
+
+
+def _check_item(name: str, item: str, place: str) -> None:
+    if name == "roles" and item not in ROLES:
+        later = " in this release" if item in get_args(Role) else ""
+        raise CommandError(Exit.CONFIG, f"{place}: there is no role {item!r}{later}", f"Roles: {', '.join(ROLES)}.")
+    if name in ("listen", "bootstraps"):
+        try:
+            if not item:
+                raise ValueError("it is empty")
+            address = Multiaddr(item)
+            complete = "/p2p/" in str(address) or name == "listen"
+        except Exception as error:  # multiaddr raises many kinds for text that is no address
+            raise CommandError(
+                Exit.CONFIG, f"{place}: {item!r} is not an address ({error})", "An address: /ip4/203.0.113.7/tcp/4001"
+            ) from error
+        if not complete:
+            raise CommandError(
+                Exit.CONFIG,
+                f"{place}: the bootstrap {item} lacks the peer's id",
+                "Copy the whole join address: …/tcp/4001/p2p/16Uiu2…",
+            )

@@ -1,0 +1,71 @@
+"""The data directory: where everything of one peer lives, and which file is which."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from .errors import CommandError, Exit
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """The paths inside one data directory."""
+
+    path: Path
+
+    @property
+    def key(self) -> Path:
+        return self.path / "node.key"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def networks(self) -> Path:
+        return self.path / "networks"
+
+    @property
+    def store(self) -> Path:
+        return self.path / "store"
+
+    @property
+    def peerbook(self) -> Path:
+        return self.path / "peers"
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "control.sock"
+
+    @property
+    def initialised(self) -> bool:
+        """Whether a peer lives here."""
+        return self.key.exists()
+
+    def create(self) -> None:
+        """Make the directory, for its owner alone; CommandError says why it cannot be made."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.networks.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise CommandError(
+                Exit.CONFIG, f"the data directory {self.path} cannot be made: {error}", "Choose another: --data-dir DIR"
+            ) from error
+
+
+def find_data_dir(flag: str | None) -> DataDir:
+    """The data directory: the flag, else HALLMARK_DATA_DIR, else the platform's place for a user's data.
+
+    CommandError when it lies in the home of a user who does not exist.
+    """
+    chosen = flag or os.environ.get("HALLMARK_DATA_DIR")
+    if not chosen:
+        return DataDir(user_data_path("hallmark", appauthor=False))
+    try:
+        return DataDir(Path(chosen).expanduser().absolute())
+    except RuntimeError as error:
+        raise CommandError(Exit.CONFIG, f"{chosen}: {error}", "Choose another: --data-dir DIR") from error

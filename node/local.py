@@ -1,0 +1,87 @@
+"""What a peer has without a network: its key, its network's rules, its store, its engine. Commands that need no other
+peer (`model add`, `model ls`) work on this alone; `peer` puts a libp2p host and the roles on top."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine import Engine, Settings, open_engine
+from storage import Store, open_store
+from wire.keys import NodeKey
+from wire.network import Network
+
+from .config import Config
+from .datadir import DataDir
+from .errors import CommandError, Exit
+from .keyfile import create_key, load_key
+from .networkfile import load_network, new_network, save_network
+from .signal import Signal
+
+
+@dataclass(frozen=True)
+class Local:
+    """One opened data directory."""
+
+    directory: DataDir
+    config: Config
+    key: NodeKey
+    network: Network
+    store: Store
+    engine: Engine
+    models_changed: Signal = field(default_factory=Signal)  # a model came or went
+
+
+@asynccontextmanager
+async def open_local(directory: DataDir, config: Config) -> AsyncIterator[Local]:
+    """Open the data directory, for this process alone; CommandError or StoreError when it cannot be."""
+    key = load_key(directory.key)
+    network = load_network(find_network(directory, config.network))
+    with open_store(directory.store, config.quota or None) as store:
+        settings = Settings(max_models=config.max_models, threads=config.threads)
+        async with open_engine(settings) as engine:
+            yield Local(directory, config, key, network, store, engine)
+
+
+def initialise(directory: DataDir, network_file: Path | None) -> tuple[NodeKey, Path]:
+    """Make a new peer: its directory, its key, and its network: the file given, or one of its own with itself as the
+    only verifier. Returns the key and where the network file lies."""
+    network = load_network(network_file) if network_file else None
+    directory.create()
+    key = create_key(directory.key)
+    if network is None:
+        network = new_network("home", [key.peer_id])
+    return key, keep_network(directory, network)
+
+
+def keep_network(directory: DataDir, network: Network) -> Path:
+    """Store a network file under its name; CommandError when another network of that name is there."""
+    place = directory.networks / f"{network.name}.toml"
+    if place.exists() and load_network(place).domain != network.domain:
+        raise CommandError(
+            Exit.CONFIG, f"another network named {network.name!r} is stored in {place}", "Remove or rename that file."
+        )
+    save_network(place, network)
+    return place
+
+
+def find_network(directory: DataDir, wanted: str) -> Path:
+    """The network file that `wanted` means: a path, a stored name, or "" for the only one stored."""
+    if wanted and (os.sep in wanted or wanted.endswith(".toml")):
+        return Path(wanted).expanduser()
+    if wanted:
+        return directory.networks / f"{wanted}.toml"
+    stored = sorted(directory.networks.glob("*.toml"))
+    if len(stored) == 1:
+        return stored[0]
+    names = ", ".join(p.stem for p in stored)
+    raise CommandError(
+        Exit.CONFIG,
+        f"several networks are stored here: {names}" if stored else "no network file is stored here",
+        "Choose one: --network NAME"
+        if stored
+        else "Get one (hallmark init --network FILE) or make one: hallmark network new NAME",
+    )

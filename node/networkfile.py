@@ -1,0 +1,178 @@
+"""The network file: one small TOML that makes peers one network, made once and handed on.
+
+Verifiers are listed by peer id, which contains their public key. Everything a receipt's proof rests on stands here, so
+`hallmark verify` needs this file and arithmetic, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from wire.errors import RecordError
+from wire.keys import address_of, parse_address, peer_id_of, public_of, show_address
+from wire.network import Network, Profile, Verifier
+
+from .errors import CommandError, Exit
+
+_NAME = re.compile(r"`str` matching regex '\^\[a-z0-9\][^']*'")  # not every user reads regular expressions
+DEVNET_CHAIN_ID = 31337
+DEFAULT_PROFILES = (Profile(name="fp32", tolerance=1e-5),)
+_HEAD = """\
+# A Hallmark network file. Give it to whoever shall join: hallmark serve --network THIS_FILE
+# `contract` binds every signature to this network; until contracts are deployed it is a random address.
+# `beacon` seeds the draw of committees. A certificate needs more than quorum[0]/quorum[1] of its committee's weight.
+# Tolerances are the largest difference, relative to the largest output, between two honest executions.
+
+"""
+
+
+def new_network(name: str, verifiers: Sequence[str], *, committee: int = 0, bootstraps: Sequence[str] = ()) -> Network:
+    """A network of its own, with fresh contract address and beacon; verifiers are peer ids of equal weight.
+
+    `committee` 0 means all verifiers, up to 16. RecordError when a name or an id is not one.
+    """
+    keys = [public_of(verifier) for verifier in dict.fromkeys(verifiers)]
+    network = Network(
+        name=name,
+        chain_id=DEVNET_CHAIN_ID,
+        contract=secrets.token_bytes(20),
+        epoch=0,
+        beacon=secrets.token_bytes(32),
+        committee_size=committee or max(1, min(16, len(keys))),
+        quorum_numerator=2,
+        quorum_denominator=3,
+        bootstraps=tuple(bootstraps),
+        verifiers=tuple(Verifier(key=key, weight=1) for key in keys),
+        profiles=DEFAULT_PROFILES,
+    )
+    return parse_network(show_network(network))  # one set of rules, also for our own
+
+
+def show_network(network: Network) -> str:
+    """The file's text."""
+    data: dict[str, Any] = {
+        "name": network.name,
+        "chain_id": network.chain_id,
+        "contract": show_address(network.contract),
+        "epoch": network.epoch,
+        "beacon": "0x" + network.beacon.hex(),
+        "committee_size": network.committee_size,
+        "quorum": [network.quorum_numerator, network.quorum_denominator],
+        "bootstraps": list(network.bootstraps),
+        "profiles": {p.name: {"tolerance": p.tolerance} for p in network.profiles},
+        "verifiers": [_show_verifier(v) for v in network.verifiers],
+    }
+    return _HEAD + tomli_w.dumps(data)
+
+
+def _show_verifier(verifier: Verifier) -> dict[str, Any]:
+    shown: dict[str, Any] = {"peer": peer_id_of(verifier.key), "weight": verifier.weight}
+    if verifier.addresses:
+        shown["addresses"] = list(verifier.addresses)
+    return shown
+
+
+class _Profile(msgspec.Struct, forbid_unknown_fields=True):
+    tolerance: float
+
+
+class _Verifier(msgspec.Struct, forbid_unknown_fields=True):
+    peer: str
+    weight: int = 1
+    addresses: list[str] = []
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The file's own shape, so that whatever is wrong with an entry is said with the entry's name."""
+
+    name: str
+    chain_id: int
+    contract: str
+    epoch: int
+    beacon: str
+    committee_size: int
+    quorum: tuple[int, int] = (2, 3)
+    bootstraps: list[str] = []
+    profiles: dict[str, _Profile] = {}
+    verifiers: list[_Verifier] = []
+
+
+def parse_network(text: str) -> Network:
+    """The network that the TOML `text` describes; RecordError says which entry is wrong."""
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+        network = msgspec.convert(_rules(file), Network, builtin_types=(bytes,))
+    except tomllib.TOMLDecodeError as error:
+        raise RecordError(f"not TOML: {error}") from error
+    except RecursionError as error:
+        raise RecordError("not a network file: its tables are too deep") from error
+    except msgspec.ValidationError as error:
+        raise RecordError(_NAME.sub("lower-case letters, digits and dashes, at most 32 of them", str(error))) from error
+    if not 0 < network.quorum_numerator < network.quorum_denominator:
+        raise RecordError("quorum must be a fraction below 1, such as [2, 3]")
+    if len({v.key[1:] for v in network.verifiers}) != len(network.verifiers):  # BIP340 knows a key by its x alone
+        raise RecordError("a verifier is listed twice")
+    return network
+
+
+def _rules(file: _File) -> dict[str, Any]:
+    quorum, entries = file.quorum, {name: getattr(file, name) for name in ("name", "chain_id", "epoch")}
+    return entries | {
+        "contract": parse_address(file.contract),
+        "beacon": _beacon(file.beacon),
+        "committee_size": file.committee_size,
+        "quorum_numerator": quorum[0],
+        "quorum_denominator": quorum[1],
+        "bootstraps": file.bootstraps,
+        "verifiers": [{"key": _key(v.peer), "weight": v.weight, "addresses": v.addresses} for v in file.verifiers],
+        "profiles": [{"name": name, "tolerance": profile.tolerance} for name, profile in file.profiles.items()],
+    }
+
+
+def _beacon(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as error:
+        raise RecordError(f"beacon {text!r} is not 0x and 64 hexadecimal digits") from error
+
+
+def _key(peer_id: str) -> bytes:
+    key = public_of(peer_id)
+    address_of(key)  # an id can hold 33 bytes that are no key, and nobody could ever vote with it
+    return key
+
+
+def load_network(path: Path) -> Network:
+    """The network in the file `path`; CommandError when it is missing or wrong."""
+    try:
+        return parse_network(path.read_text())
+    except FileNotFoundError:
+        raise CommandError(
+            Exit.CONFIG, f"there is no network file {path}", "Ask for one, or: hallmark network new NAME"
+        ) from None
+    except (OSError, UnicodeDecodeError, RecordError) as error:
+        raise CommandError(
+            Exit.CONFIG, f"network file {path}: {error}", "Get the file again from whoever runs the network."
+        ) from error
+
+
+def save_network(path: Path, network: Network) -> None:
+    """Write the file as a whole or not at all; CommandError when it cannot be written."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        temporary.write_text(show_network(network))
+        temporary.replace(path)
+    except OSError as error:
+        raise CommandError(
+            Exit.STORAGE,
+            f"the network file {path} cannot be written: {error.strerror}",
+            "Make room, or choose another.",
+        ) from error

@@ -1,0 +1,150 @@
+"""Opening a peer: a data directory, a libp2p host, what it knows of others, and its roles under one nursery."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import trio
+
+from p2p import Admission, Channel, Uploads, open_host, serve_blobs
+from wire.canonical import encode
+from wire.errors import RemoteError
+from wire.presence import Presence, sign_presence
+
+from .bounds import ACQUAINT_SECONDS, PRESENCE_EVERY, PRESENCE_LIFE_MS
+from .catalogue import ask_offers, ask_presences, serve_catalogue
+from .clock import now_ms
+from .config import Config
+from .datadir import DataDir
+from .local import open_local
+from .noticeboard import Notice, Noticeboard, Ruling
+from .peer import Peer
+from .ready import ReadyModels
+from .roles.hub import run_hub
+from .roles.provider import Provider
+from .supervise import supervise
+
+log = logging.getLogger("hallmark.node")
+
+RELEASE = f"hallmark/{version('hallmark')}"
+_ADMISSION = {Ruling.ACCEPT: Admission.ACCEPT, Ruling.IGNORE: Admission.IGNORE, Ruling.REJECT: Admission.REJECT}
+
+
+@asynccontextmanager
+async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> AsyncIterator[Peer]:
+    """A running peer. `serving`: with its roles, listening; otherwise a short-lived client that only dials.
+
+    Raises CommandError or StoreError when the data directory cannot be opened, RemoteError when it cannot listen.
+    """
+    async with open_local(directory, config) as local:
+        starts = (*config.bootstraps, *local.network.bootstraps)
+        opening = open_host(
+            local.key,
+            local.network,
+            listen=config.listen if serving else (),
+            bootstraps=starts,
+            peerbook=directory.peerbook,
+        )
+        async with opening as host, trio.open_nursery() as nursery:
+            peer = Peer(
+                local=local,
+                host=host,
+                board=Noticeboard(local.network.domain, {v.key for v in local.network.verifiers}),
+                ready=ReadyModels(local),
+                roles=config.roles if serving else (),
+                started_ms=now_ms(),
+                bootstraps=len(starts),
+            )
+            await _join(peer)
+            for name, service in _services(peer, serving).items():
+                nursery.start_soon(supervise, name, service)
+            try:
+                yield peer
+            finally:
+                nursery.cancel_scope.cancel()
+
+
+def _services(peer: Peer, serving: bool) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    services: dict[str, Callable[[], Awaitable[None]]] = {"acquaintance": lambda: _get_acquainted(peer)}
+    if not serving:
+        return services
+    services["presence"] = lambda: _announce(peer)
+    if "hub" in peer.roles:
+        services["hub"] = lambda: run_hub(peer)
+    if "provider" in peer.roles or "verifier" in peer.roles:
+        services["models"] = peer.ready.run
+    if "provider" in peer.roles:
+        services["provider"] = Provider(peer).run
+    if "verifier" in peer.roles:
+        from .roles.verifier import VerifierRole  # it compares tensors, so it loads numpy, which no other role needs
+
+        services["verifier"] = VerifierRole(peer).run
+    return services
+
+
+async def _join(peer: Peer) -> None:
+    """Listen to gossip and answer what every peer answers: catalogues, and blobs that it holds."""
+
+    def judge(take: Callable[[bytes, int], Notice]) -> Callable[[bytes, str], Admission]:
+        def admit(data: bytes, sender: str) -> Admission:
+            notice = take(data, now_ms())
+            if notice.ruling is Ruling.REJECT:
+                log.warning("gossip from %s rejected: %s", sender, notice.rule)
+            return _ADMISSION[notice.ruling]
+
+        return admit
+
+    def deliver(_: bytes, __: str) -> None:  # what is admitted is on the noticeboard already
+        peer.board_changed.notify()
+
+    await peer.host.join("offers", judge(peer.board.take_offer), deliver)
+    await peer.host.join("presences", judge(peer.board.take_presence), deliver)
+
+    uploads = Uploads()
+
+    async def blobs(channel: Channel) -> None:
+        await serve_blobs(channel, peer.local.store, uploads)
+
+    async def catalogue(channel: Channel) -> None:
+        await serve_catalogue(channel, peer)
+
+    peer.host.handle("blobs", blobs)
+    peer.host.handle("catalogue", catalogue)
+
+
+async def _get_acquainted(peer: Peer) -> None:
+    """Ask each newly connected peer once what was said before we came."""
+    asked: set[str] = set()
+    while True:
+        connected = {status.peer_id for status in peer.host.connected()}
+        asked &= connected
+        for peer_id in connected - asked:
+            asked.add(peer_id)
+            try:
+                await ask_presences(peer, peer_id)
+                await ask_offers(peer, peer_id, None)
+            except RemoteError as error:
+                log.info("%s told nothing of others: %s", peer_id, error)
+        await trio.sleep(ACQUAINT_SECONDS)
+
+
+async def _announce(peer: Peer) -> None:
+    """Say where this peer is, now and again before the last word expires."""
+    while True:
+        now = now_ms()
+        presence = Presence(
+            peer=peer.local.key.public,
+            addresses=peer.host.addresses,
+            roles=peer.roles,  # type: ignore[arg-type]  # config admits only names of roles
+            release=RELEASE,
+            sequence=now,
+            issued_ms=now,
+            expires_ms=now + PRESENCE_LIFE_MS,
+        )
+        data = encode(sign_presence(presence, peer.local.key, peer.network.domain))
+        peer.board.take_presence(data, now)
+        await peer.host.publish("presences", data)
+        await trio.sleep(PRESENCE_EVERY)

@@ -1,0 +1,166 @@
+"""The models this peer can execute now: complete in its store, loaded in a worker, and run once on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+import engine
+from engine import EngineBusy, EngineError, Execution, ExecutionTimeout, ModelFailed, ModelRefused, NotLoaded
+from storage import Store, StoreError
+from storage.sealed import open_sealed
+from wire.canonical import decode
+from wire.cid import to_cid
+from wire.errors import ErrorCode, RecordError, RemoteError
+from wire.manifest import Manifest, read_manifest
+from wire.tensors import Tensor
+
+from .bounds import LOADS_AT_ONCE
+from .local import Local
+from .signal import Signal
+
+log = logging.getLogger("hallmark.node")
+
+_TOLD: dict[
+    type[EngineError], tuple[ErrorCode, bool]
+] = {  # what the asker hears, and whether another peer may do better
+    EngineBusy: (ErrorCode.OVERLOADED, True),
+    ExecutionTimeout: (ErrorCode.DEADLINE, True),
+    ModelFailed: (ErrorCode.FAILED, False),
+}
+
+
+@dataclass(frozen=True)
+class ReadyModel:
+    """A model that was loaded and has executed here."""
+
+    manifest: Manifest
+    loaded: engine.Ready
+
+
+class ReadyModels:
+    """Loads every complete model of the store; a model that is refused is named once and left alone."""
+
+    def __init__(self, local: Local) -> None:
+        self._local = local
+        self._ready: dict[bytes, ReadyModel] = {}
+        self._refused: dict[bytes, str] = {}
+        self.changed = Signal()
+
+    def get(self, model: bytes) -> ReadyModel | None:
+        """The model, when it can be executed here."""
+        return self._ready.get(model)
+
+    async def soon(self, model: bytes, seconds: float) -> ReadyModel | None:
+        """The model, waited for while it is still being loaded; None when it is not here, refused, or takes longer."""
+        with trio.move_on_after(seconds):
+            while model not in self._ready and model not in self._refused and self._is_complete(model):
+                await self.changed.wait(seconds)
+        return self._ready.get(model)
+
+    def _is_complete(self, model: bytes) -> bool:
+        signed = self._local.store.manifest(model)
+        if signed is None:
+            return False
+        files = decode(signed.body, Manifest).files
+        return all(self._local.store.blobs.complete(f.blob) for f in files)
+
+    def all(self) -> dict[bytes, ReadyModel]:
+        """Every model that can be executed here."""
+        return dict(self._ready)
+
+    def refused(self) -> dict[bytes, str]:
+        """Models in the store that this peer will not execute, each with the reason."""
+        return dict(self._refused)
+
+    async def run(self) -> None:
+        """Load what is complete, now and whenever the store changes."""
+        loading: set[bytes] = set()
+
+        async def load(model: bytes) -> None:
+            try:
+                await self._load(model)
+            finally:
+                loading.discard(model)
+
+        async with trio.open_nursery() as nursery:  # side by side: one that takes its two minutes holds nobody up
+            while True:
+                seen = self._local.models_changed.count
+                await self._forget_removed()
+                for signed in self._local.store.models.all():
+                    known = signed.model in self._ready or signed.model in self._refused
+                    if not known and signed.model not in loading and len(loading) < LOADS_AT_ONCE:
+                        loading.add(signed.model)
+                        nursery.start_soon(load, signed.model)
+                await self._local.models_changed.wait(60 if len(loading) < LOADS_AT_ONCE else 1, since=seen)
+
+    async def _forget_removed(self) -> None:
+        """A model that was removed from the store is no longer executed here, nor offered."""
+        here = set(self._local.store.models.ids())
+        for model in [*self._ready, *self._refused]:
+            if model not in here:
+                self._refused.pop(model, None)
+                if self._ready.pop(model, None):
+                    await self._local.engine.unload(model)
+                self.changed.notify()
+
+    async def _load(self, model: bytes) -> None:
+        store = self._local.store
+        signed = store.models.get(model)
+        assert signed is not None
+        try:
+            manifest = read_manifest(signed, self._local.network.domain, model)
+            graph = manifest.files[0].blob
+            if len(manifest.files) != 1:
+                raise RecordError("models of several files are not executed by this release")
+            if not store.blobs.complete(graph):
+                return  # still being fetched
+            loaded = await self._local.engine.load(model, self._opener(manifest))
+            if (loaded.signature.inputs, loaded.signature.outputs) != (manifest.inputs, manifest.outputs):
+                await self._local.engine.unload(model)
+                raise RecordError("the model's own inputs and outputs are not those that its manifest names")
+        except (EngineError, RecordError) as error:
+            self._refused[model] = str(error)
+            log.warning("model %s is not executed here: %s", to_cid(model), error)
+            self.changed.notify()
+            return
+        self._ready[model] = ReadyModel(manifest, loaded)
+        log.info("model %s %s is ready (%d µs)", manifest.name, to_cid(model), loaded.compute_us)
+        self.changed.notify()
+
+    async def execute(self, model: bytes, tensors: Sequence[Tensor], seconds: float) -> Execution:
+        """Run a ready model; every failure of the engine as the RemoteError that the asker is told."""
+        try:
+            try:
+                return await self._local.engine.execute(model, tensors, deadline=seconds)
+            except NotLoaded:  # it made room for another model since
+                await self._local.engine.load(model, self._opener(self._ready[model].manifest))
+                return await self._local.engine.execute(model, tensors, deadline=seconds)
+        except ModelRefused as error:
+            self._ready.pop(model, None)
+            self._refused[model] = str(error)
+            self.changed.notify()
+            raise RemoteError(ErrorCode.NOT_FOUND, f"this peer no longer runs that model: {error}") from error
+        except EngineError as error:
+            code, retry = next(
+                (told for kind, told in _TOLD.items() if isinstance(error, kind)), (ErrorCode.FAILED, True)
+            )
+            raise RemoteError(code, str(error), retry=retry) from error
+
+    def _opener(self, manifest: Manifest) -> Callable[[], int]:
+        return graph_opener(self._local.store, manifest.files[0].blob)
+
+
+def graph_opener(store: Store, graph: bytes) -> Callable[[], int]:
+    """What the engine calls for a model's file, at every start of a worker."""
+
+    def opener() -> int:
+        try:
+            return open_sealed(store.blobs, graph)
+        except StoreError as error:  # to the engine a model's file that cannot be opened is an OSError
+            raise OSError(str(error)) from error
+
+    return opener

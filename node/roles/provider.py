@@ -1,0 +1,162 @@
+"""The provider: offers what it can execute, answers requests, and signs a receipt over each answer."""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from p2p import Channel
+from verify import Outcome, rows
+from wire.canonical import Amount, encode
+from wire.errors import ErrorCode, RecordError, RemoteError
+from wire.inference import Answer, Ask, Proof, Receipt, Request, Runtime, SignedReceipt, Usage, sign_receipt
+from wire.offer import Offer, sign_offer
+from wire.tensors import Tensor, check_headers, tensor_set
+from wire.text import one_line
+from wire.tier import Tier
+
+from ..bounds import MAX_OPEN_REQUESTS, MAX_SEEN_REQUESTS, OFFER_EVERY, OFFER_LIFE_MS, TENSOR_SECONDS
+from ..clock import now_ms
+from ..convening import Convening, convening
+from ..peer import Peer
+from ..ready import ReadyModel
+from ..replay import ReplayGuard
+
+log = logging.getLogger("hallmark.provider")
+
+TIERS: tuple[Tier, ...] = ("signed", "quorum")  # what this release executes
+
+
+class Provider:
+    """The role. `run` until cancelled."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._guard = ReplayGuard(peer.started_ms, MAX_SEEN_REQUESTS)
+        self._open = 0
+
+    async def run(self) -> None:
+        """Answer requests, and say what is offered: at once when that changes, and before the last word expires."""
+        self._peer.host.handle("infer", self._serve)
+        while True:
+            seen = self._peer.ready.changed.count
+            for model, ready in self._peer.ready.all().items():
+                await self._offer(model, ready)
+            await self._peer.ready.changed.wait(OFFER_EVERY, since=seen)
+
+    async def _offer(self, model: bytes, ready: ReadyModel) -> None:
+        now, peer = now_ms(), self._peer
+        offer = Offer(
+            peer=peer.local.key.public,
+            addresses=peer.host.addresses,
+            model=model,
+            tiers=TIERS if any(v.key != peer.local.key.public for v in peer.network.verifiers) else TIERS[:1],
+            price=Amount(peer.local.config.price),
+            backend=ready.loaded.backend,
+            profile=ready.manifest.profile,
+            compute_us=ready.loaded.compute_us,
+            queue_depth=self._open,
+            sequence=now,
+            issued_ms=now,
+            expires_ms=now + OFFER_LIFE_MS,
+        )
+        data = encode(sign_offer(offer, peer.local.key, peer.network.domain))
+        peer.board.take_offer(data, now)
+        await peer.host.publish("offers", data)
+
+    async def _serve(self, channel: Channel) -> None:
+        """One request, from its first frame to its proof."""
+        ask = await channel.receive(Ask, timeout=TENSOR_SECONDS)
+        if self._open >= MAX_OPEN_REQUESTS:
+            raise RemoteError(ErrorCode.OVERLOADED, "this provider has too much in hand: try later or elsewhere")
+        self._open += 1
+        try:
+            with self._peer.work():
+                ready, early = self._admit(ask)
+                inputs = await channel.receive_tensors(ask.inputs, timeout=TENSOR_SECONDS)
+                if tensor_set(inputs).hash() != ask.request.request.inputs:
+                    raise RemoteError(ErrorCode.REFUSED, "the inputs are not those that the request was signed for")
+                await trio.sleep(early)
+                if ask.request.request.tier == "quorum":
+                    await self._answer_quorum(channel, ask, inputs, ready)
+                else:
+                    await self._answer(channel, ask, inputs, ready, None)
+        finally:
+            self._open -= 1
+
+    def _admit(self, ask: Ask) -> tuple[ReadyModel, float]:
+        """Everything that can be refused before the inputs are read; RemoteError says what. The model, and how many
+        seconds the request has to wait for its own time."""
+        request, peer = ask.request.request, self._peer
+        if request.provider != peer.local.key.address:
+            raise RemoteError(ErrorCode.REFUSED, "the request is for another provider")
+        if request.tier not in TIERS:
+            raise RemoteError(ErrorCode.UNSUPPORTED, f"this provider does not answer in tier {request.tier}")
+        if request.max_price < peer.local.config.price:
+            raise RemoteError(
+                ErrorCode.REFUSED, f"the price is {peer.local.config.price}, you allow {request.max_price}"
+            )
+        ready = peer.ready.get(request.model)
+        if ready is None:
+            raise RemoteError(ErrorCode.NOT_FOUND, "this provider does not run that model")
+        try:
+            check_headers(ask.inputs, ready.manifest.inputs, "inputs")
+        except RecordError as error:
+            raise RemoteError(ErrorCode.BAD_RECORD, str(error), retry=False) from error
+        if not ask.request.is_signed(peer.network.domain):
+            raise RemoteError(ErrorCode.REFUSED, "the payer did not sign this request, or not for this network")
+        return ready, self._guard.admit(request, request.digest(peer.network.domain), now_ms())
+
+    async def _answer(
+        self, channel: Channel, ask: Ask, inputs: list[Tensor], ready: ReadyModel, round_: Convening | None
+    ) -> None:
+        """Execute, sign, send; with a committee, show it the answer before the client has it."""
+        request, started = ask.request.request, now_ms()
+        seconds = (request.deadline_ms - started) / 1000
+        execution = await self._peer.ready.execute(request.model, inputs, seconds)
+        usage = Usage(units=rows(tensor_set(inputs)), tokens_in=0, tokens_out=0, compute_us=execution.compute_us)
+        runtime = Runtime(profile=ready.manifest.profile, backend=execution.backend)
+        receipt = self._receipt(request, execution.outputs, usage, runtime, started)
+        if round_:
+            round_.answer(receipt, execution.outputs)
+        answer = Answer(receipt=receipt, outputs=tuple(t.header for t in execution.outputs))
+        await channel.send(answer, execution.outputs)
+
+    async def _answer_quorum(self, channel: Channel, ask: Ask, inputs: list[Tensor], ready: ReadyModel) -> None:
+        try:
+            async with convening(self._peer, ask.request, inputs) as round_:
+                await self._answer(channel, ask, inputs, ready, round_)
+                outcome = await round_.outcome()
+        except RecordError as error:  # nobody may judge: the network file is the reason, not this request
+            raise RemoteError(ErrorCode.UNSUPPORTED, str(error)) from error
+        if outcome.certificate is None:
+            log.warning("an answer of ours was not certified: %s", outcome.reason)
+        await channel.send(proof_of(outcome))
+
+    def _receipt(
+        self, request: Request, outputs: tuple[Tensor, ...], usage: Usage, runtime: Runtime, started: int
+    ) -> SignedReceipt:
+        domain = self._peer.network.domain
+        receipt = Receipt(
+            chain_id=domain.chain_id,
+            request=request.digest(domain),
+            nonce=request.nonce,
+            payer=request.payer,
+            provider=request.provider,
+            model=request.model,
+            inputs=request.inputs,
+            outputs=tensor_set(outputs).hash(),
+            runtime=runtime,
+            tier=request.tier,
+            usage=usage,
+            price=Amount(self._peer.local.config.price),
+            started_ms=started,
+            finished_ms=max(started, now_ms()),
+        )
+        return sign_receipt(receipt, self._peer.local.key, domain)
+
+
+def proof_of(outcome: Outcome) -> Proof:
+    """What the client is told of a finished round."""
+    return Proof(certificate=outcome.certificate, ballots=outcome.ballots, reason=one_line(outcome.reason))

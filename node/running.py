@@ -1,0 +1,39 @@
+"""Where an operation runs: in this user's running node when there is one, else in a short-lived peer of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .config import load_config
+from .control import Emit, call_node
+from .datadir import DataDir
+from .interrupt import interruptible
+
+
+async def run_operation(
+    directory: DataDir, flags: Mapping[str, Any], name: str, params: dict[str, Any], emit: Emit
+) -> dict[str, Any]:
+    """Run the operation `name`; its events go to `emit`. CommandError and the packages' errors as they arise, in a
+    group; KeyboardInterrupt after a Ctrl-C."""
+    return await interruptible(lambda: _run(directory, flags, name, params, emit))
+
+
+async def _run(
+    directory: DataDir, flags: Mapping[str, Any], name: str, params: dict[str, Any], emit: Emit
+) -> dict[str, Any]:
+    if directory.socket.exists():
+        result = await call_node(directory.socket, name, params, emit)
+        if result is not None:
+            return result
+    from .local import open_local
+    from .operations import LOCAL, NETWORKED
+
+    config = load_config(directory, flags).config
+    if name in LOCAL:
+        async with open_local(directory, config) as local:
+            return await LOCAL[name](local, params, emit)
+    from .opening import open_peer
+
+    async with open_peer(directory, config, serving=False) as peer:
+        return await NETWORKED[name](peer, params, emit)

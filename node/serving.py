@@ -1,0 +1,83 @@
+"""A peer's life from start to stop: up, ready, drained, gone.
+
+The first Ctrl-C (or SIGTERM) takes no new work and waits for what is in hand; the second stops at once.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from .bounds import DRAIN_SECONDS
+from .config import Config
+from .control import Emit, serve_control
+from .datadir import DataDir
+from .errors import Exit
+from .opening import open_peer
+from .operations import LOCAL, NETWORKED
+from .peer import Peer
+
+
+async def serve(directory: DataDir, config: Config, on_event: Callable[[dict[str, Any]], None]) -> Exit:
+    """Run until stopped; the exit code. Events: `ready`, `draining`, `stopped`."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            stopping = trio.Event()
+            hurried = False
+
+            async def watch() -> None:
+                nonlocal hurried
+                count = 0
+                async for _ in signals:
+                    count += 1
+                    stopping.set()
+                    if count > 1:
+                        hurried = True
+                        nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            nursery.start_soon(_run, directory, config, on_event, stopping, nursery.cancel_scope)
+    on_event({"event": "stopped", "hurried": hurried})
+    return Exit.INTERRUPTED if hurried else Exit.OK
+
+
+async def _run(
+    directory: DataDir,
+    config: Config,
+    on_event: Callable[[dict[str, Any]], None],
+    stopping: trio.Event,
+    scope: trio.CancelScope,
+) -> None:
+    async with open_peer(directory, config, serving=True) as peer:
+
+        async def run(name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
+            return await run_here(peer, name, params, emit)
+
+        async with serve_control(directory.socket, run):
+            on_event(
+                {
+                    "event": "ready",
+                    "peer_id": peer.host.peer_id,
+                    "addresses": list(peer.host.addresses),
+                    "roles": list(peer.roles),
+                    "network": peer.network.name,
+                    "data_dir": str(directory.path),
+                }
+            )
+            await stopping.wait()
+            peer.draining = True
+            on_event({"event": "draining", "busy": peer.busy, "seconds": DRAIN_SECONDS})
+            with trio.move_on_after(DRAIN_SECONDS):
+                while peer.busy:
+                    await peer.idle.wait(1.0)
+    scope.cancel()
+
+
+async def run_here(peer: Peer, name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Run an operation inside the running node."""
+    if name in LOCAL:
+        return await LOCAL[name](peer.local, params, emit)
+    return await NETWORKED[name](peer, params, emit)

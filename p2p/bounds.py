@@ -1,0 +1,96 @@
+"""Every size, count, rate and time that a stranger on the network controls, in one place."""
+
+from __future__ import annotations
+
+from wire.bounds import KIB, MAX_TENSOR_BYTES, MIB
+
+# streams
+PIECE = 256 * KIB  # bytes of one DATA frame we send
+READ = 64 * KIB  # bytes asked of a stream at once: what one yamux frame carries
+SKIPPED = MAX_TENSOR_BYTES + 4 * MIB  # DATA of a failed exchange that is read and thrown away, at most
+MIN_RATE = 64 * KIB  # bytes a second below which a run of DATA counts as stalled
+WRITE_TIMEOUT = 30.0  # seconds for one write to a stream
+OPEN_TIMEOUT = 10.0  # seconds to open a stream on a connection that stands
+CLOSE_TIMEOUT = 2.0  # seconds to say goodbye before a reset
+
+# noise and yamux
+HANDSHAKE_TIMEOUT = 10.0  # seconds for noise's three messages
+HANDSHAKE_MESSAGE = 16 * KIB  # bytes of one of them
+RECEIVE_LEAST, RECEIVE_MOST = 16 * KIB, 320 * KIB  # bytes read from one connection at once
+SEND_QUEUE = 512 * KIB  # bytes that the socket has not taken, above which data waits
+SEND_QUEUE_MOST = 4 * MIB  # as above, above which the peer is lost: it asks for answers and does not read them
+YAMUX_FRAME = 2 * 65519  # bytes of data in one frame we send: what two messages of noise carry
+WINDOW = 16 * MIB  # bytes that a peer may send on one stream, unread
+WINDOW_GROWTH = 32 * MIB  # bytes by which all windows of one connection may exceed the first 256 KiB of each
+BACKLOG = 256  # streams opened and not yet taken by the other side, either way; the next is reset, or waits
+INBOUND = 512  # open streams of one connection that the peer opened; the next is reset
+REFUSALS = 4096  # streams reset in a row for these reasons, after which the connection ends
+PING_FIRST, PING_EVERY = 0.5, 30.0  # seconds from the start to the first ping, and between two
+HALF_CLOSED = 60.0  # seconds of silence after which a stream that we ended, and the peer did not, is reset
+
+# serving
+IDLE = 60.0  # seconds an open stream may rest between two exchanges
+STREAMS_PER_PROTOCOL = 32  # of one peer; the next is told OVERLOADED
+STREAMS_PER_PEER = 128  # of all protocols, gossip and DHT among them; the next is reset
+STREAMS = 1024  # of all peers; the next is reset
+
+# our own idle streams. Shorter than IDLE, so that we never pick one that the other side is just closing.
+POOL_IDLE = 30.0
+POOL_PER_PROTOCOL = 8  # of one peer
+POOL = 512
+REPLAY = 512 * KIB  # bytes kept to say again on a fresh stream when a pooled one turns out to be dead
+
+# connections
+CONNECTIONS = 256
+CONNECTIONS_PER_PEER = 4
+DIAL_TIMEOUT = 15.0  # seconds for one address: TCP, noise, yamux
+DIAL_STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305)
+ADDRESSES = 16  # of one peer
+ADDRESS_TEXT = 256  # bytes of one address
+KNOWN_PEERS = 4096  # peers whose addresses we remember
+
+# gossip
+GOSSIP = 32 * KIB  # bytes of one message's payload
+RPC = 256 * KIB  # bytes of one gossip RPC: a few messages, or control
+RPC_PARTS = 256  # messages, subscriptions or control entries of one RPC
+TOPICS_PER_PEER = 32
+SENDER_RATE, SENDER_BURST = 40.0, 200.0  # messages a second from one neighbour, duplicates included
+ORIGIN_RATE, ORIGIN_BURST = 2.0, 40.0  # messages a second that one author signed
+BUCKETS = 4096  # peers whose rates are remembered
+OFFENCES = 10  # a peer with more than these in OFFENCE_WINDOW is refused
+OFFENCE_WINDOW = 60.0
+REFUSAL = 600.0  # seconds a peer is refused
+FLOOD_OFFENCE = 0.02  # what one message over its rate weighs; a REJECT weighs 1
+
+# discovery
+PROVIDERS = 16
+LOOKUP_TIMEOUT = 10.0
+PROVIDE_TIMEOUT = 15.0
+REFRESH_PAUSE = 1.0  # seconds of quiet between two routing table refreshes
+
+# peer book and bootstrapping
+BOOK_PEERS = 256
+BOOK_BYTES = 512 * KIB
+BOOK_PAUSE = 30.0  # seconds between two saves
+BOOTSTRAPS = 64
+BOOT_RETRY, BOOT_RETRY_MAX = 1.0, 60.0
+
+# blobs
+BLOB_TIMEOUT = 20.0  # seconds of silence after which a request has failed
+BLOB_PEERS = 64  # peers asked for one blob
+BLOB_STAGGER = 1.0  # seconds before the next peer is asked for an outline beside the one before
+BLOB_WINDOW = 16 * MIB  # bytes asked of one peer at once
+BLOB_MEMORY = 32 * MIB  # bytes of one blob asked for, come and being written
+BLOB_BATCH_LEAST = 1 * MIB  # bytes stored at once, unless less came in BLOB_LINGER
+BLOB_UNSTORED, BLOB_UNSTORED_PART = (4 * MIB, 16 * MIB), 256  # come and not on disk, lost to a crash: bytes; of all
+BLOB_LINGER = 0.25  # seconds after which less is stored too
+BLOB_DOUBLES = 8  # pieces asked of two peers at once, at the end
+BLOB_SILENCE = 5.0  # seconds after which a peer that delivers nothing is replaced, where others can
+BLOB_TRIES = 3  # failures of a peer in a row, after which it is not asked again
+BLOB_REST = 2.0  # seconds before a peer that failed, or lacked much, is asked again, at most
+BLOB_PATIENCE = 10.0  # seconds that a fetch waits for further peers when nobody can go on
+UPLOADS, UPLOADS_PER_PEER = 64, 1  # chunks held in memory while they are sent: of all peers, of one
+UPLOAD_TIMEOUT = 10.0  # seconds for a peer to take one chunk that it asked for
+
+# services
+RESTART, RESTART_MAX = 0.5, 30.0

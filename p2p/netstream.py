@@ -1,0 +1,49 @@
+"""A library stream seen as a `ByteStream`: one kind of error for a broken link, `b""` for an end."""
+
+from __future__ import annotations
+
+import trio
+from libp2p.abc import INetStream
+from libp2p.network.stream.exceptions import StreamEOF
+
+
+class NetByteStream:
+    """Bytes on a py-libp2p stream."""
+
+    def __init__(self, stream: INetStream) -> None:
+        self._stream = stream
+
+    async def read(self, limit: int) -> bytes:
+        try:
+            return await self._stream.read(limit)
+        except StreamEOF:
+            return b""
+        except Exception as error:  # muxer, noise and socket each raise kinds of their own; all mean a broken link
+            raise trio.BrokenResourceError(_text(error)) from error
+
+    async def write(self, data: bytes) -> None:
+        try:
+            await self._stream.write(data)
+        except Exception as error:  # as above
+            raise trio.BrokenResourceError(_text(error)) from error
+
+    async def close(self) -> None:
+        try:
+            await self._stream.close()
+        except Exception as error:  # as above
+            raise trio.BrokenResourceError(_text(error)) from error
+
+    async def reset(self) -> None:
+        try:
+            await self._stream.reset()
+        except Exception as error:  # as above
+            raise trio.BrokenResourceError(_text(error)) from error
+
+    def resting(self) -> bool:
+        """Whether both directions are open and nothing unread has come, as far as this side knows."""
+        inner = self._stream.muxed_stream  # type: ignore[attr-defined]  # NetStream has it, its interface does not
+        return bool(inner.resting)
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,362 @@
+"""Yamux as a libp2p muxer: the trio side of `Machine`, safe to cancel at every await.
+
+Three rules hold it together. Sending is synchronous: what the machine says goes out whole, with no await between a
+state's change and its frame. After every await the state is looked at again before a task parks. And the loop that
+reads never waits for one that writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+import trio
+from libp2p.abc import IMuxedConn, IMuxedStream, ISecureConn
+from libp2p.connection_types import ConnectionType
+from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.peer.id import ID
+from libp2p.security.noise.exceptions import NoiseFailure
+from libp2p.stream_muxer.exceptions import (
+    MuxedConnUnavailable,
+    MuxedStreamClosed,
+    MuxedStreamEOF,
+    MuxedStreamReset,
+)
+
+from . import bounds
+from .addresses import Multiaddr
+from .frames_yamux import ProtocolError
+from .noise import NoiseSession
+from .noise_cipher import Bytes
+from .windows import Flow
+from .yamux_machine import INTERNAL_ERROR, NORMAL, PROTOCOL_ERROR, Machine
+
+log = logging.getLogger(__name__)
+
+
+class YamuxStream(IMuxedStream):
+    """One stream. Any number of tasks may use it; each `write` stays in one piece."""
+
+    muxed_conn: Yamux
+
+    def __init__(self, connection: Yamux, flow: Flow) -> None:
+        self.muxed_conn, self._flow = connection, flow
+        self._news, self._turn = trio.lowlevel.ParkingLot(), trio.lowlevel.ParkingLot()
+        self._writing = False
+        flow.wake = self._news.unpark_all
+
+    @property
+    def stream_id(self) -> int:
+        """The number of the stream on its connection: odd when the side that dialled opened it."""
+        return self._flow.number
+
+    @property
+    def resting(self) -> bool:
+        """Whether both directions are open and nothing unread has come, as far as this side knows."""
+        return self._flow.resting
+
+    async def read(self, n: int | None = None) -> bytes:
+        """One to `n` bytes, all that is there when `n` is None or negative; nothing is lost to a cancellation.
+
+        MuxedStreamEOF at the peer's end of the stream, MuxedStreamReset when it was reset or the connection is gone.
+        """
+        flow, limit = self._flow, bounds.WINDOW if n is None or n < 0 else n
+        if limit == 0 or flow.inbox.size or flow.reset or flow.ended_in:
+            await trio.lowlevel.checkpoint()
+        while limit:
+            if data := self.muxed_conn.take(flow, limit):
+                return data
+            if flow.ended_in:
+                raise MuxedStreamEOF("the peer ended the stream")
+            if flow.reset:
+                raise MuxedStreamReset("the stream was reset")
+            flow.readers += 1
+            try:
+                await self._news.park()
+            finally:
+                flow.readers -= 1
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        """Send all of `data`; cancelled in between, some of it is sent and some is not: reset the stream then.
+
+        MuxedStreamClosed after `close`, MuxedStreamReset when it was reset or the connection is gone.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while self._writing:
+            await self._turn.park()
+        self._writing = True
+        try:
+            await self._write(memoryview(data).cast("B"))
+        finally:
+            self._writing = False
+            self._turn.unpark()
+
+    async def _write(self, data: memoryview) -> None:
+        connection, flow = self.muxed_conn, self._flow
+        self._check()
+        while data:
+            self._check()
+            if connection.full:
+                await connection.room()
+            elif size := connection.put(flow, data):
+                data = data[size:]
+                if data:
+                    await trio.lowlevel.checkpoint()
+            else:
+                await self._news.park()
+        # All is sent: no cancellation may say that it was not.
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def _check(self) -> None:
+        if self._flow.reset:
+            raise MuxedStreamReset("the stream was reset")
+        if self._flow.ended_out:
+            raise MuxedStreamClosed("the stream was closed for writing")
+
+    async def close(self) -> None:
+        """End our direction; the peer's stays open. What was written still arrives."""
+        self.muxed_conn.finish(self._flow)
+        await trio.lowlevel.checkpoint()
+
+    async def reset(self) -> None:
+        """End both directions at once; done even when this very call is cancelled."""
+        self.muxed_conn.cut(self._flow)
+        await trio.lowlevel.checkpoint()
+
+    def set_deadline(self, ttl: int) -> None:
+        """Yamux has no deadlines: use a trio cancel scope."""
+        raise NotImplementedError("yamux streams have no deadline; use a trio cancel scope")
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        """The peer's host and port."""
+        return self.muxed_conn.get_remote_address()
+
+    async def __aenter__(self) -> YamuxStream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Yamux(IMuxedConn):
+    """Streams over one `NoiseSession`. `start` runs until the connection is over, and never raises for a peer."""
+
+    def __init__(
+        self,
+        secured_conn: ISecureConn,
+        peer_id: ID,
+        is_initiator: bool | None = None,
+        on_close: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        if not isinstance(secured_conn, NoiseSession):
+            raise TypeError("this muxer seals and sends in one step, which only our own noise can")
+        self.secured_conn, self.peer_id, self.on_close = secured_conn, peer_id, on_close
+        self.event_started, self.event_closed = trio.Event(), trio.Event()
+        self._session = secured_conn
+        self._initiator = secured_conn.is_initiator if is_initiator is None else is_initiator
+        self._machine = Machine(self._initiator, trio.current_time())
+        self._ended = False
+        self._scope = trio.CancelScope()
+        self._news = trio.lowlevel.ParkingLot()  # of those who open and those who accept
+
+    @property
+    def is_initiator(self) -> bool:
+        """Whether this side dialled."""
+        return self._initiator
+
+    @property
+    def is_established(self) -> bool:
+        """Whether streams can be opened."""
+        return self.event_started.is_set() and not self._ended
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all is over."""
+        return self.event_closed.is_set()
+
+    @property
+    def streams(self) -> int:
+        """How many streams have not ended on both sides."""
+        return len(self._machine.flows)
+
+    def rtt(self) -> float:
+        """Seconds of a round trip, smoothed; 0 while not yet measured."""
+        return self._machine.rtt
+
+    async def start(self) -> None:
+        """Serve the connection until it ends."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for part in (self._session.pump, self._keep_time, self._read_in):
+                        nursery.start_soon(self._fenced, part)
+                    self.event_started.set()
+        finally:
+            self.event_started.set()
+            await self._finish_off()
+        if self.on_close is not None:
+            try:
+                await self.on_close()
+            except Exception:  # whoever is told may fail; the task that runs us is the swarm's, and everybody's
+                log.warning("telling of the end of the connection to %s failed", self.peer_id, exc_info=True)
+
+    async def close(self) -> None:
+        """Say goodbye, let what was written leave within a bound, and end. Done even when this call is cancelled."""
+        if self._ended:
+            await trio.lowlevel.checkpoint()
+            return
+        self._machine.go_away(NORMAL)
+        self._flush()
+        deadline = trio.current_time() + bounds.CLOSE_TIMEOUT
+        with trio.CancelScope(shield=True, deadline=deadline):
+            try:
+                while self._session.queued:
+                    await self._session.flush()
+            except ConnectionClosedError as error:
+                log.debug("connection to %s was gone before it was closed: %s", self.peer_id, error)
+        self._end()
+        await self._finish_off()
+
+    async def open_stream(self) -> YamuxStream:
+        """A new stream; waits while the peer has 256 to take. MuxedConnUnavailable when the connection is over."""
+        await trio.lowlevel.checkpoint()
+        while not self._machine.may_open and not self._ended:
+            await self._news.park()
+        self._check()
+        stream = YamuxStream(self, self._machine.open())
+        self._flush()
+        self._check()
+        return stream
+
+    async def accept_stream(self) -> YamuxStream:
+        """The next stream of the peer's. MuxedConnUnavailable when the connection is over."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            self._check()
+            if (flow := self._machine.accept()) is not None:
+                stream = YamuxStream(self, flow)
+                self._flush()
+                return stream
+            await self._news.park()
+
+    def get_transport_addresses(self) -> list[Multiaddr]:
+        """The addresses that the connection really uses."""
+        return self._session.get_transport_addresses()
+
+    def get_connection_type(self) -> ConnectionType:
+        """Direct or relayed."""
+        return self._session.get_connection_type()
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        """The peer's host and port."""
+        return self._session.get_remote_address()
+
+    # What streams ask of their connection. None of it waits, but for `room`.
+
+    @property
+    def full(self) -> bool:
+        """Whether data should wait for `room`."""
+        return self._session.full
+
+    async def room(self) -> None:
+        """Wait until less is queued or the connection is over; look again afterwards."""
+        await self._session.room()
+
+    def take(self, flow: Flow, limit: int) -> bytes:
+        """What has come, up to `limit` bytes, and the peer is told that there is room again."""
+        data = self._machine.read(flow, limit, trio.current_time())
+        if self._machine.speaks:
+            self._flush()
+        return data
+
+    def put(self, flow: Flow, data: memoryview) -> int:
+        """Send as much of `data` as one frame may carry now; how many bytes that was."""
+        if size := self._machine.spend(flow, len(data)):
+            self._flush(data[:size])
+        return size
+
+    def finish(self, flow: Flow) -> None:
+        """End our direction of the stream."""
+        self._machine.finish(flow, trio.current_time())
+        self._flush()
+
+    def cut(self, flow: Flow) -> None:
+        """Reset the stream."""
+        self._machine.reset(flow)
+        self._flush()
+
+    def _check(self) -> None:
+        if self._ended:
+            raise MuxedConnUnavailable("the connection is over")
+
+    def _flush(self, *body: Bytes) -> None:
+        """Send what the machine says, and wake those whom its changes concern. Never raises."""
+        output = self._machine.output()
+        if output and not self._ended:
+            try:
+                self._session.send([b"".join(output), *body])
+            except (ConnectionClosedError, NoiseFailure) as error:
+                log.debug("connection to %s is gone: %s", self.peer_id, error)
+                self._end()
+        changed = self._machine.changed()
+        for flow in changed:
+            flow.wake()
+        if changed:
+            self._news.unpark_all()
+
+    async def _read_in(self) -> None:
+        session, machine = self._session, self._machine
+        while not machine.gone:
+            await session.fill()
+            now, waiting = trio.current_time(), len(machine.backlog)
+            try:
+                for plain in session.opened():
+                    machine.receive(plain, now)
+            finally:
+                self._flush()
+            if len(machine.backlog) > waiting:
+                self._news.unpark_all()
+
+    async def _keep_time(self) -> None:
+        await trio.sleep(bounds.PING_FIRST)
+        while True:
+            self._machine.tick(trio.current_time())
+            self._flush()
+            await trio.sleep(bounds.PING_EVERY / 2)
+
+    async def _fenced(self, part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except (ConnectionClosedError, NoiseFailure, TimeoutError) as error:
+            log.debug("connection to %s ended: %s", self.peer_id, error)
+        except ProtocolError as error:
+            log.debug("connection to %s ended, for %s", self.peer_id, error)
+            self._machine.go_away(PROTOCOL_ERROR)
+        except Exception:  # a fault of ours; it may cost this connection, and not the swarm, which is everybody's
+            log.warning("connection to %s failed in the muxer", self.peer_id, exc_info=True)
+            self._machine.go_away(INTERNAL_ERROR)
+        self._flush()
+        self._end()
+
+    def _end(self) -> None:
+        """The connection is over: everybody who waits for it is told."""
+        if self._ended:
+            return
+        self._ended = True
+        self._machine.end()
+        self._flush()
+        self._news.unpark_all()
+        self._scope.cancel()
+
+    async def _finish_off(self) -> None:
+        self._end()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.CLOSE_TIMEOUT):
+            try:
+                await self._session.close()
+            except Exception:  # the library's sockets end in kinds of their own; it is over either way
+                log.debug("closing the connection to %s", self.peer_id, exc_info=True)
+        self.event_closed.set()

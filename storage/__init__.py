@@ -1,0 +1,38 @@
+"""What one peer keeps on disk: model files as checked chunks, manifests, what is known of others' models, receipts, a
+verifier's ballots.
+
+LMDB in one directory that one process holds at a time. What a writing method acknowledged is on disk; what a reading
+method returns was checked against its hash. Imports only `wire`. Start at `open_store`; each kind of thing is a file of
+its own (`blobs`, `models`, `pins`, `catalogue`, `receipts`, `ballots`). docs/storage.md describes the layout.
+"""
+
+from .blobs import BlobStatistics
+from .catalogue import Page
+from .collection import Collected
+from .errors import ModelAmbiguous, ModelPinned, StoreBusy, StoreDamaged, StoreError, StoreFull
+from .export import export_model, import_files, read_exported
+from .holds import Hold
+from .receipts import ReceiptSummary
+from .store import Store, open_store
+from .verification import ModelState, Verified
+
+__all__ = [
+    "BlobStatistics",
+    "Collected",
+    "Hold",
+    "ModelAmbiguous",
+    "ModelPinned",
+    "ModelState",
+    "Page",
+    "ReceiptSummary",
+    "Store",
+    "StoreBusy",
+    "StoreDamaged",
+    "StoreError",
+    "StoreFull",
+    "Verified",
+    "export_model",
+    "import_files",
+    "open_store",
+    "read_exported",
+]

@@ -1,0 +1,45 @@
+"""Every size and count in the store that a peer, or a model, can push up; and how the database grows.
+
+What stands here bounds the disk: a store that is full says so (`StoreFull`) and keeps what it has.
+"""
+
+from __future__ import annotations
+
+from wire.bounds import CHUNK, KIB, MIB
+
+START_MAP = 1024 * MIB  # address space at first; LMDB takes disk only for what is written
+MAX_MAP = 4 * 1024 * 1024 * MIB  # 4 TiB: a thirtieth of what x86-64 gives a process
+DISK_RESERVE = 256 * MIB  # left free on the disk when the database grows, so that a full store stops nothing else
+
+BATCH = 64  # chunks in one transaction when a file is added: 16 MiB, where LMDB is fastest
+MAX_BATCH = 256  # chunks in one transaction at most, since it is held in memory until it is on disk
+MAX_CHUNK = CHUNK
+ROOM_TO_FREE = 64 * MIB  # how far the database may grow beyond its bound for the sake of a deletion
+ROOM_TO_PROBE = BATCH * CHUNK  # how much must fit for a failed write not to be blamed on a full disk
+
+GC_BATCH = 512  # chunks or outlines deleted in one transaction: writers wait no longer than for a batch of chunks
+GC_OUTLINES = 16  # outlines read in one step: 2 million hashes at most
+GC_MARKED = 2**18  # chunks, about, whose hashes are held in memory at once: 32 MiB
+VERIFY_BATCH = 64  # chunks hashed in one step: 16 MiB
+
+MAX_MODELS = 100_000
+MAX_CANDIDATES = 10  # listed when a name fits several models
+MIN_CID_PREFIX = 4  # characters beyond those that all CIDs share
+
+MAX_OFFERS = 8192  # about 12 MiB in memory
+MAX_OFFERS_PER_PROVIDER = 64  # so that one key can't fill the table
+
+MAX_RECEIPTS = 1_000_000
+MAX_LISTED = 1000  # receipts in one listing
+
+MAX_BALLOTS = 100_000
+MAX_BALLOT = 64 * KIB
+
+MAX_KNOWN = 250_000  # manifests of others in the catalogue; beyond it the one learnt first is forgotten
+MAX_KNOWN_PER_PUBLISHER = 10_000  # so that one key can't push all others out
+MAX_KNOWN_BATCH = 256  # taken in one transaction
+MAX_WORDS = 96  # of one manifest in the index
+MAX_WORD = 32  # characters; a longer word is found by its first ones
+MAX_TERMS = 8  # of one search
+MAX_PAGE = 256  # models in one page of a search
+MAX_SEEKS = 20_000  # of one search: beyond it the page ends early, and its cursor goes on; more than terms, to get on

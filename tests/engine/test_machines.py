@@ -1,0 +1,165 @@
+"""The engine's decisions, without a process or a clock."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from engine.admission import Admission
+from engine.bounds import DEATH_WINDOW, RESTART_DELAYS
+from engine.errors import EngineBusy, ModelRefused
+from engine.residency import Residency
+from engine.strikes import Strikes
+from engine.trial import trial_inputs
+from wire.tensors import DataType, TensorSpec, split_bytes
+
+
+@dataclass(eq=False)
+class Ticket:
+    deadline: float
+
+
+class AdmissionMachine(RuleBasedStateMachine):
+    """Against a plain list: nobody is lost, doubled, overtaken or served late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: Admission[Ticket] = Admission(3)
+        self.model: list[Ticket] = []
+        self.now = 0.0
+
+    @rule(wait=st.integers(0, 5))
+    def add(self, wait: int) -> None:
+        ticket = Ticket(self.now + wait)
+        if len(self.model) == 3:
+            with pytest.raises(EngineBusy):
+                self.queue.add(ticket)
+        else:
+            self.queue.add(ticket)
+            self.model.append(ticket)
+
+    @rule(at=st.integers(0, 3))
+    def drop(self, at: int) -> None:
+        ticket = self.model.pop(at) if at < len(self.model) else Ticket(0)
+        self.queue.drop(ticket)
+
+    @rule()
+    def take(self) -> None:
+        expected = next((t for t in self.model if t.deadline > self.now), None)
+        self.model = self.model[self.model.index(expected) + 1 :] if expected else []
+        assert self.queue.take(self.now) is expected
+
+    @rule(step=st.integers(1, 3))
+    def pass_time(self, step: int) -> None:
+        self.now += step
+
+    @rule()
+    def clear(self) -> None:
+        assert self.queue.clear() == self.model
+        self.model = []
+
+    @invariant()
+    def same_length(self) -> None:
+        assert len(self.queue) == len(self.model) <= 3
+
+
+class ResidencyMachine(RuleBasedStateMachine):
+    """Against a list in the order of use: only an idle one goes, and always the one unused for longest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy: set[str] = set()
+        self.residency: Residency[str] = Residency(2, lambda r: r not in self.busy)
+        self.model: list[bytes] = []
+
+    @rule(name=st.sampled_from([b"a", b"b", b"c", b"d"]))
+    def load(self, name: bytes) -> None:
+        if name in self.model:
+            assert self.residency.get(name) == name.decode()
+            self.model.remove(name)
+            self.model.append(name)
+            return
+        assert self.residency.get(name) is None
+        idle = [m for m in self.model if m.decode() not in self.busy]
+        if len(self.model) == 2 and not idle:
+            with pytest.raises(EngineBusy):
+                self.residency.admit(name, name.decode())
+            return
+        leaving = idle[0] if len(self.model) == 2 else None
+        assert self.residency.admit(name, name.decode()) == (leaving.decode() if leaving else None)
+        if leaving:
+            self.model.remove(leaving)
+        self.model.append(name)
+
+    @rule(name=st.sampled_from("abcd"))
+    def toggle(self, name: str) -> None:
+        self.busy ^= {name}
+
+    @rule(name=st.sampled_from([b"a", b"b", b"c"]), same=st.booleans())
+    def remove(self, name: bytes, same: bool) -> None:
+        self.residency.remove(name, name.decode() if same else "another that came since")
+        if same and name in self.model:
+            self.model.remove(name)
+
+    @invariant()
+    def same_order(self) -> None:
+        assert [m for m, _ in self.residency.items()] == self.model
+
+
+for machine in (AdmissionMachine, ResidencyMachine):
+    machine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAdmission = AdmissionMachine.TestCase
+TestResidency = ResidencyMachine.TestCase
+
+
+def test_the_third_death_within_the_window_withdraws_the_model() -> None:
+    strikes = Strikes()
+    strikes.died(100.0, "first")
+    assert (strikes.restart_at, strikes.withdrawn) == (100.0, None)
+    strikes.died(101.0, "second")
+    assert (strikes.restart_at, strikes.withdrawn) == (103.0, None)
+    strikes.died(104.0, "the last")
+    assert strikes.withdrawn is not None
+    assert "3 times" in strikes.withdrawn
+    assert "the last" in strikes.withdrawn
+
+
+@given(st.lists(st.floats(0, 2000), max_size=12))
+def test_a_model_is_withdrawn_only_for_deaths_close_together(gaps: list[float]) -> None:
+    strikes, times, now = Strikes(), [], 0.0
+    for gap in gaps:
+        now += gap
+        times.append(now)
+        strikes.died(now, "")
+        close = len([t for t in times if t > now - DEATH_WINDOW])
+        if close > len(RESTART_DELAYS):
+            assert strikes.withdrawn
+            return
+        assert strikes.withdrawn is None
+        assert strikes.restart_at >= now
+
+
+def test_trial_inputs_fit_every_datatype() -> None:
+    specs = [TensorSpec(name=t, datatype=t, shape=("n", 2, "m")) for t in (*get_args(DataType),)]
+    for ones in (False, True):
+        tensors = trial_inputs(specs, ones=ones)
+        assert [t.header.shape for t in tensors] == [(1, 2, 1)] * len(specs)
+        for spec, tensor in zip(specs, tensors, strict=True):
+            assert spec.accepts(tensor.header) is None
+            tensor.check()
+            assert any(tensor.data) == ones
+    texts = {t.name: bytes(t.data) for t in tensors}
+    assert texts["FP32"] == struct.pack("<2f", 1, 1)
+    assert split_bytes(texts["BYTES"]) == [b"1", b"1"]
+
+
+def test_a_model_whose_smallest_request_is_over_the_bound_is_refused() -> None:
+    huge = TensorSpec(name="x", datatype="FP64", shape=(2**40,))
+    with pytest.raises(ModelRefused, match="bound"):
+        trial_inputs([huge], ones=False)

@@ -1,0 +1,28 @@
+"""A command line of one's own: nothing of the user's settings reaches these tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .commands import Hallmark, runner
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory that commands find; nothing is in it yet."""
+    for name in list(os.environ):
+        if name.startswith("HALLMARK_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HALLMARK_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def hallmark(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hallmark:
+    """Runs a command in this process, in the data directory `home`."""
+    assert not home.exists()
+    return runner(monkeypatch, capsys)

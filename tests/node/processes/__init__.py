@@ -1,0 +1,1 @@
+"""The node as its users have it: real processes, real libp2p, real models, and strangers who mean harm."""

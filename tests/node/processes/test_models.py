@@ -1,0 +1,162 @@
+"""`hallmark model add | ls | show | pull`: good models, bad ones, interrupted pulls and a full disk."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import Store, open_store
+from wire.cid import from_cid
+from wire.keys import NodeKey
+from wire.manifest import File, Manifest, sign_manifest
+from wire.tensors import TensorSpec
+
+from . import made
+from .running import Node, hallmark, launch, settle, until
+from .town import Town
+
+_SET_PIPE_SIZE = 1031
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def large(town: Town, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The CID of a model of 32 MiB that the town's provider `a` holds."""
+    file = made.save(made.large(32), tmp_path_factory.mktemp("large") / "large.onnx")
+    added = town.a.run("model", "add", file, "--name", "large", "--licence", "MIT", "--version", "2.1.0", "--json")
+    assert added.code == 0, added.said
+    return str(added.json["cid"])
+
+
+def test_add_then_list_and_show_and_pull_by_name(town: Town, large: str) -> None:
+    listed = town.a.run("model", "ls", "--json")
+    row = next(m for m in listed.json["models"] if m["cid"] == large)
+    assert (row["name"], row["version"], row["complete"]) == ("large", "2.1.0", True)
+    assert "large@2.1.0" in town.a.run("model", "ls").out
+    desk = town.desk()
+    shown = hallmark("model", "show", "large", "--bootstrap", town.a.address, "--json", directory=desk)
+    assert shown.code == 0, shown.said
+    assert (shown.json["cid"], shown.json["complete"]) == (large, False)
+    assert shown.json["inputs"] == [{"name": "x", "datatype": "FP32", "shape": ["N", 32]}]
+    pulled = hallmark("model", "pull", "large@2.1.0", "--bootstrap", town.a.address, directory=desk)
+    assert pulled.code == 0, pulled.said
+    assert "Pulled large@2.1.0: 32.0 MiB" in pulled.out
+    assert "every chunk verified" in pulled.out
+    again = hallmark("model", "pull", large, "--bootstrap", town.a.address, directory=desk)
+    assert "is here already, complete" in again.out
+    assert "yes" in next(line for line in hallmark("model", "ls", directory=desk).out.splitlines() if large in line)
+
+
+def test_a_pull_that_was_killed_goes_on_where_it_was(town: Town, large: str) -> None:
+    desk = town.desk()
+    words = ["model", "pull", large, "--bootstrap", town.a.address, "--json", "--data-dir", str(desk.path)]
+    process = launch(["-m", "node.cli", *words], subprocess.PIPE, subprocess.DEVNULL)
+    assert process.stdout is not None
+    fcntl.fcntl(process.stdout, _SET_PIPE_SIZE, 4096)  # so that it gets no further than what is read here
+    try:
+        for line in process.stdout:
+            if json.loads(line).get("done", 0) >= 20 * MIB:
+                break
+        else:
+            pytest.fail("the pull ended before it could be killed")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    resumed = hallmark("model", "pull", large, "--bootstrap", town.a.address, "--json", directory=desk)
+    assert resumed.code == 0, resumed.said
+    steps = [e for line in resumed.out.splitlines() if (e := json.loads(line))["event"] == "pulling"]
+    assert steps[0]["done"] >= 16 * MIB  # what was on disk when it was killed
+    assert steps[-1]["done"] == steps[-1]["total"]
+    with open_store(desk.store) as store:
+        assert all(store.blobs.complete(from_cid(file["blob"])) for file in resumed.json["files"])
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("prose", "this is not an ONNX model"),
+        ("elsewhere", "keeps its data in another file; save the model with its weights inside"),
+        ("greedy", "memory"),
+    ],
+)
+def test_a_model_that_is_refused_is_told_why_and_the_node_goes_on(
+    town: Town, models: Path, file: str, sentence: str
+) -> None:
+    words = ["model", "add", models / f"{file}.onnx", "--name", file, "--licence", "MIT"]
+    for ended in (town.b.run(*words), hallmark(*words, directory=town.desk())):
+        assert ended.code == 9, ended.said
+        assert sentence in ended.err
+        assert "Traceback" not in ended.said
+    assert town.b.running
+    assert file not in town.b.run("model", "ls").out
+
+
+def test_a_file_that_is_not_there_or_a_bad_name_is_the_command_lines_fault(town: Town, models: Path) -> None:
+    missing = town.b.run("model", "add", "/nowhere.onnx", "--name", "x", "--licence", "MIT")
+    assert (missing.code, "does not exist" in missing.err) == (2, True)
+    name = town.b.run("model", "add", models / "logs.onnx", "--name", "Bad Name", "--licence", "MIT")
+    assert name.code == 2, name.said
+
+
+def test_an_endless_model_does_not_keep_others_from_being_served(town: Town, models: Path, tmp_path: Path) -> None:
+    directory = settle(tmp_path / "patient", town.network)
+    with open_store(directory.store) as store:  # as a publisher who did not try it would have brought it here
+        publish(store, town, models / "endless.onnx")
+    node = Node(directory, town.a.key, ("provider",))
+    try:
+        node.start()
+        added = node.run("model", "add", models / "logs.onnx", "--name", "logs", "--licence", "MIT")
+        assert added.code == 0, added.said
+        until(lambda: "model logs" in node.words(), "the good model's offer", seconds=10)
+    finally:
+        node.kill()
+
+
+def publish(store: Store, town: Town, path: Path) -> None:
+    key = NodeKey.generate()
+    outline = store.blobs.add(path)
+    spec = TensorSpec(name="x", datatype="FP32", shape=(1,))
+    file = File(path="model.onnx", blob=outline.hash(), size=outline.size, media_type="application/onnx")
+    manifest = Manifest(
+        name=path.stem, version="1.0.0", publisher=key.address, files=(file,), inputs=(spec,), outputs=(spec,), task="",
+        licence="MIT", royalty_bps=0, opset=21, profile="fp32", description="", previous=None, created_ms=1,
+    )  # fmt: skip
+    store.models.put(sign_manifest(manifest, key, town.network.domain))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, check=False
+    )
+    if os.getuid() != 0 or mounted.returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_full_disk_is_a_sentence_and_the_node_goes_on(town: Town, large: str, small_disk: Path) -> None:
+    directory = settle(small_disk / "peer", town.network)
+    node = Node(directory, town.a.key, ("hub",))
+    try:
+        node.start(town.verifiers[0].address)
+        ended = node.run("model", "pull", large)
+        assert ended.code == 10, ended.said
+        assert "full" in ended.err
+        assert "Nothing was lost" in ended.err
+        assert node.running
+        small = node.run("model", "pull", town.cids["logs"])
+        assert small.code in (0, 10), small.said
+        assert node.run("model", "ls").code == 0
+    finally:
+        node.kill()

@@ -1,0 +1,37 @@
+"""A peer that is its own customer."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2p import Channel, open_host
+from wire.blob import AskManifest, BlobReply
+from wire.errors import ErrorCode, RemoteError
+from wire.keys import NodeKey
+from wire.network import Network
+from wire.tensors import Tensor
+
+KEY = NodeKey(bytes([7]) * 32)
+NETWORK = Network(
+    name="alone", chain_id=1, contract=bytes(20), epoch=0, beacon=bytes(32), committee_size=1, quorum_numerator=2,
+    quorum_denominator=3,
+)  # fmt: skip
+BIG = Tensor.of("x", "UINT8", [3_000_000], bytes(3_000_000))
+
+
+async def test_an_exchange_with_oneself_needs_no_network() -> None:
+    async def answer(channel: Channel) -> None:
+        await channel.receive(AskManifest, timeout=5)
+        await channel.receive_tensors([BIG.header], timeout=5)
+        await channel.send(BlobReply(size=1))
+
+    async with open_host(KEY, NETWORK, listen=[]) as host:
+        host.handle("infer", answer)
+        for _ in range(40):  # more than the streams one peer may hold: each ends with its exchange
+            async with host.exchange(host.peer_id, "infer") as channel:
+                await channel.send(AskManifest(model=bytes(32)), [BIG])
+                assert await channel.receive(BlobReply, timeout=5) == BlobReply(size=1)
+        with pytest.raises(RemoteError) as caught:
+            async with host.exchange(host.peer_id, "committee"):
+                raise AssertionError("nobody serves that")
+        assert caught.value.code is ErrorCode.UNSUPPORTED

@@ -1,0 +1,122 @@
+"""A receipt is bound to its request in every field, even where its provider signs the lie."""
+
+from typing import Any
+
+import pytest
+
+from tests.verify.scenes import NOW, SALT, Scene, bent, floats, key_of, some_hash
+from verify.checks import require
+from verify.receipts import check_answer, check_outputs, rows
+from wire.bounds import CLOCK_SKEW_MS, MAX_REQUEST_LIFE_MS
+from wire.canonical import Amount
+from wire.errors import RecordError
+from wire.inference import Runtime, SignedReceipt, SignedRequest, Usage
+from wire.tensors import Tensor, tensor_set
+
+SCENE = Scene(tier="signed")
+
+
+def failing(receipt: SignedReceipt, request: SignedRequest | None = None, **changes: Any) -> set[str]:
+    parts: dict[str, Any] = {"manifest": SCENE.manifest, "inputs": SCENE.input_set, "outputs": SCENE.outputs} | changes
+    checks = check_answer(
+        SCENE.network, parts["manifest"], request or SCENE.request, receipt, parts["inputs"], parts["outputs"]
+    )
+    return {c.name for c in checks if not c.ok}
+
+
+def test_an_honest_answer_passes_every_check() -> None:
+    assert failing(SCENE.receipt) == set()
+
+
+runtime = SCENE.receipt.receipt.runtime
+LIES: list[tuple[dict[str, Any], str]] = [
+    ({"chain_id": 1}, "chain"),
+    ({"request": some_hash("x")}, "request"),
+    ({"nonce": some_hash("x")}, "nonce"),
+    ({"payer": key_of("x").address}, "payer"),
+    ({"provider": key_of("x").address}, "provider"),
+    ({"model": some_hash("x")}, "model"),
+    ({"inputs": some_hash("x")}, "inputs"),
+    ({"outputs": some_hash("x")}, "output bytes"),
+    ({"runtime": Runtime(profile="fp16", backend=runtime.backend)}, "runtime"),
+    ({"tier": "quorum"}, "tier"),
+    ({"usage": Usage(units=2, tokens_in=0, tokens_out=0, compute_us=900)}, "usage"),
+    ({"price": Amount(1001)}, "price"),
+    ({"started_ms": NOW + 21}, "times"),
+    ({"started_ms": NOW - CLOCK_SKEW_MS - 1}, "times"),
+    ({"finished_ms": NOW + 60_000 + CLOCK_SKEW_MS + 1}, "times"),
+]
+
+
+@pytest.mark.parametrize(("changes", "check"), LIES, ids=[str(c) for _, c in LIES])
+def test_a_lie_that_the_provider_signs_is_found_by_name(changes: dict[str, Any], check: str) -> None:
+    assert check in failing(SCENE.answer(**changes))
+
+
+@pytest.mark.parametrize("changes", [c for c, _ in LIES], ids=[c for _, c in LIES])
+def test_a_lie_that_the_provider_did_not_sign_is_found_by_its_signature(changes: dict[str, Any]) -> None:
+    forged = bent(SCENE.receipt, receipt=bent(SCENE.receipt.receipt, **changes))
+    assert "receipt signature" in failing(forged)
+
+
+def test_somebody_elses_receipt_is_not_the_providers() -> None:
+    from wire.inference import sign_receipt
+
+    forged = sign_receipt(SCENE.receipt.receipt, key_of("mallory"), SCENE.network.domain)
+    assert failing(forged) == {"receipt signature"}
+
+
+REQUEST_CHANGES: list[dict[str, Any]] = [
+    {"nonce": some_hash("x")},
+    {"model": some_hash("x")},
+    {"tier": "quorum"},
+    {"inputs": some_hash("x")},
+    {"payer": key_of("x").address},
+    {"provider": key_of("x").address},
+    {"max_price": Amount(5)},
+    {"issued_ms": NOW + 1},
+    {"deadline_ms": NOW + 59_999},
+]
+
+
+@pytest.mark.parametrize("changes", REQUEST_CHANGES, ids=[next(iter(c)) for c in REQUEST_CHANGES])
+def test_a_request_altered_after_signing_is_found_twice(changes: dict[str, Any]) -> None:
+    altered = bent(SCENE.request, request=bent(SCENE.request.request, **changes))
+    assert {"request signature", "request"} <= failing(SCENE.receipt, altered)
+
+
+def test_a_request_that_lives_too_long_is_refused() -> None:
+    request = SCENE.ask(deadline_ms=NOW + MAX_REQUEST_LIFE_MS + 1)
+    assert "times" in failing(SCENE.receipt, request)
+
+
+def test_another_manifest_inputs_or_outputs_are_found() -> None:
+    assert "manifest" in failing(SCENE.receipt, manifest=bent(SCENE.manifest, description="other"))
+    other = tensor_set([floats("image", 9.0, 2.0, 3.0, 4.0)])
+    assert failing(SCENE.receipt, inputs=other) == {"inputs hash"}
+    misfit = tensor_set([floats("image", 9.0)])
+    assert failing(SCENE.receipt, inputs=misfit) == {"inputs hash", "input shapes"}
+    assert failing(SCENE.receipt, outputs=(floats("scores", 0.5, -2.0, 1.5),)) == {"output bytes"}
+    assert failing(SCENE.receipt, outputs=(floats("scores", 0.5),)) == {"output bytes", "output shapes"}
+    assert failing(SCENE.receipt, outputs=()) == {"output bytes", "output shapes"}
+
+
+def test_output_headers_that_lie_are_found_and_nothing_is_raised() -> None:
+    header = SCENE.outputs[0].header
+    lie = Tensor(header, b"short")
+    assert [c.ok for c in check_outputs(SCENE.manifest, SCENE.receipt, [lie])] == [False, False]
+
+
+def test_rows_are_the_leading_dimension_of_the_first_input() -> None:
+    assert rows(SCENE.input_set) == 1
+    assert rows(tensor_set([Tensor.of("x", "FP32", (5, 2), bytes(40))])) == 5
+    assert rows(tensor_set([Tensor.of("x", "FP32", (), bytes(4))])) == 1
+    assert rows(tensor_set([])) == 1
+
+
+def test_require_names_the_first_failure() -> None:
+    checks = check_answer(
+        SCENE.network, SCENE.manifest, SCENE.request, SCENE.answer(nonce=SALT), SCENE.input_set, SCENE.outputs
+    )
+    with pytest.raises(RecordError, match=r"^nonce: the receipt repeats another nonce"):
+        require(checks)

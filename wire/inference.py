@@ -1,0 +1,167 @@
+"""The request a payer signs, the receipt a provider signs, and what travels with them on an inference stream.
+
+client   → provider   Ask, then the input tensors in DATA frames
+provider → client     Answer, then the output tensors in DATA frames
+                      (above tier `signed`:) Proof, when the evidence is complete
+either way            an ERROR frame instead, at any point; the stream then stays usable for the next Ask
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from .bounds import U63, Address, Hash32, Line, Name, Signature65, TimeMs
+from .canonical import Amount, Record, encode
+from .certificate import Certificate
+from .cid import content_hash
+from .eip712 import Domain, StructType
+from .keys import NodeKey, signed_by
+from .tensors import Headers
+from .tier import TIER_CODE, Tier
+from .vote import Ballot
+
+REQUEST = StructType(
+    "Request",
+    ("bytes32", "nonce"), ("bytes32", "model"), ("uint8", "tier"), ("bytes32", "inputs"), ("address", "payer"),
+    ("address", "provider"), ("uint128", "maxPrice"), ("uint64", "issued"), ("uint64", "deadline"),
+)  # fmt: skip
+RECEIPT = StructType(
+    "Receipt",
+    ("bytes32", "request"), ("bytes32", "nonce"), ("address", "payer"), ("address", "provider"),
+    ("bytes32", "model"), ("bytes32", "inputs"), ("bytes32", "outputs"), ("bytes32", "runtime"), ("uint8", "tier"),
+    ("uint64", "units"), ("uint64", "tokensIn"), ("uint64", "tokensOut"), ("uint64", "computeUs"),
+    ("uint128", "price"), ("uint64", "started"), ("uint64", "finished"),
+)  # fmt: skip
+
+
+class Request(Record):
+    """One question, for one provider, once: the nonce makes its digest, and so its committee, unique."""
+
+    nonce: Hash32
+    model: Hash32
+    tier: Tier
+    inputs: Hash32  # TensorSet.hash()
+    payer: Address
+    provider: Address
+    max_price: Amount
+    issued_ms: TimeMs
+    deadline_ms: TimeMs
+
+    def digest(self, domain: Domain) -> bytes:
+        """What the payer signs, and what seeds the committee's draw."""
+        return REQUEST.digest(
+            domain, self.nonce, self.model, TIER_CODE[self.tier], self.inputs, self.payer, self.provider,
+            self.max_price, self.issued_ms, self.deadline_ms,
+        )  # fmt: skip
+
+
+class SignedRequest(Record):
+    """A request with the payer's signature."""
+
+    request: Request
+    signature: Signature65
+
+    def is_signed(self, domain: Domain) -> bool:
+        """Whether the payer it names signed it."""
+        return signed_by(self.request.payer, self.request.digest(domain), self.signature)
+
+
+def sign_request(request: Request, key: NodeKey, domain: Domain) -> SignedRequest:
+    """The payer's signed request."""
+    return SignedRequest(request=request, signature=key.sign(request.digest(domain)))
+
+
+class Backend(Record):
+    """What really executed: never what was configured or hoped for."""
+
+    name: Name  # "onnxruntime", "tensorrt"
+    version: Name
+    device: Line  # "cpu", or the card's name
+    compute_capability: Annotated[str, Meta(max_length=8)]  # "" on a CPU
+
+
+class Usage(Record):
+    """What is paid for. `units` counts requests' rows: the leading dimension of the first input."""
+
+    units: U63
+    tokens_in: U63
+    tokens_out: U63
+    compute_us: U63
+
+
+class Runtime(Record):
+    """How the outputs were made; a receipt binds its hash."""
+
+    profile: Name
+    backend: Backend
+
+
+class Receipt(Record):
+    """The one record that binds an answer: who asked, who answered, with what, what came out, when, at what price."""
+
+    chain_id: U63
+    request: Hash32  # the request's digest
+    nonce: Hash32
+    payer: Address
+    provider: Address
+    model: Hash32
+    inputs: Hash32
+    outputs: Hash32
+    runtime: Runtime
+    tier: Tier
+    usage: Usage
+    price: Amount
+    started_ms: TimeMs
+    finished_ms: TimeMs
+
+    def digest(self, domain: Domain) -> bytes:
+        """What the provider signs, and what the committee votes on."""
+        usage = self.usage
+        return RECEIPT.digest(
+            domain, self.request, self.nonce, self.payer, self.provider, self.model, self.inputs, self.outputs,
+            content_hash(encode(self.runtime)), TIER_CODE[self.tier], usage.units, usage.tokens_in, usage.tokens_out,
+            usage.compute_us, self.price, self.started_ms, self.finished_ms,
+        )  # fmt: skip
+
+
+class SignedReceipt(Record):
+    """A receipt with the provider's signature."""
+
+    receipt: Receipt
+    signature: Signature65
+
+    def is_signed(self, domain: Domain) -> bool:
+        """Whether the provider it names signed it, for this chain."""
+        receipt = self.receipt
+        return receipt.chain_id == domain.chain_id and signed_by(
+            receipt.provider, receipt.digest(domain), self.signature
+        )
+
+
+def sign_receipt(receipt: Receipt, key: NodeKey, domain: Domain) -> SignedReceipt:
+    """The provider's signed receipt."""
+    return SignedReceipt(receipt=receipt, signature=key.sign(receipt.digest(domain)))
+
+
+class Ask(Record, tag="ask", tag_field="type"):
+    """Opens one inference; the tensors follow."""
+
+    request: SignedRequest
+    inputs: Headers
+
+
+class Answer(Record, tag="answer", tag_field="type"):
+    """The outputs' headers and the receipt over them; the tensors follow."""
+
+    receipt: SignedReceipt
+    outputs: Headers
+
+
+class Proof(Record, tag="proof", tag_field="type"):
+    """How the evidence ended: a certificate, or none and the reason, with every ballot the convener holds."""
+
+    certificate: Certificate | None
+    ballots: Annotated[tuple[Ballot, ...], Meta(max_length=256)]
+    reason: Line

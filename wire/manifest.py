@@ -1,0 +1,104 @@
+"""The manifest: what a model is, said once by its publisher. Its hash is the model's identity everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from .bounds import (
+    MAX_BLOB,
+    MAX_FILES,
+    MAX_MANIFEST,
+    MAX_TENSORS,
+    U32,
+    Address,
+    Hash32,
+    Line,
+    Name,
+    Paragraph,
+    Signature65,
+    TimeMs,
+)
+from .canonical import Record, decode, encode
+from .cid import content_hash, to_cid
+from .eip712 import Domain, StructType
+from .errors import RecordError
+from .keys import NodeKey, signed_by
+from .tensors import TensorSpec
+
+MANIFEST = StructType("Manifest", ("address", "publisher"), ("bytes32", "manifest"))
+# \Z and not $: the latter would let a newline stand at the end
+_NAME = r"^[a-z0-9][a-z0-9._\-]{0,63}\Z"
+_VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z"
+_PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*\Z"
+
+
+class File(Record):
+    """One file of the model, by the name of its blob. `path` is relative, without `..`."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=256, pattern=_PATH)]
+    blob: Hash32
+    size: Annotated[int, Meta(ge=0, le=MAX_BLOB)]
+    media_type: Name
+
+
+class Manifest(Record):
+    """A model, in full. The first file is the ONNX graph."""
+
+    name: Annotated[str, Meta(pattern=_NAME)]
+    version: Annotated[str, Meta(pattern=_VERSION)]
+    publisher: Address
+    files: Annotated[tuple[File, ...], Meta(min_length=1, max_length=MAX_FILES)]
+    inputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
+    outputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
+    task: Line
+    licence: Name
+    royalty_bps: Annotated[int, Meta(ge=0, le=10_000)]
+    opset: U32
+    profile: Name  # the runtime profile under which its answers are compared
+    description: Paragraph
+    previous: Hash32 | None
+    created_ms: TimeMs
+
+
+class SignedManifest(Record):
+    """A manifest's canonical bytes with the publisher's signature over their hash."""
+
+    body: bytes
+    signature: Signature65
+
+    @property
+    def model(self) -> bytes:
+        """The model's 32-byte identity."""
+        return content_hash(self.body)
+
+    @property
+    def cid(self) -> str:
+        """The model's identity as people write it."""
+        return to_cid(self.model)
+
+
+def sign_manifest(manifest: Manifest, key: NodeKey, domain: Domain) -> SignedManifest:
+    """The publisher's signed manifest; ValueError when `key` is not the publisher's."""
+    if manifest.publisher != key.address:
+        raise ValueError("the manifest names another publisher than the key that would sign it")
+    body = encode(manifest)
+    if len(body) > MAX_MANIFEST:
+        raise RecordError(f"Manifest: {len(body)} bytes, the bound is {MAX_MANIFEST}")
+    return SignedManifest(body=body, signature=key.sign(MANIFEST.digest(domain, key.address, content_hash(body))))
+
+
+def read_manifest(signed: SignedManifest, domain: Domain, model: bytes | None = None) -> Manifest:
+    """The manifest inside, checked: the bytes' hash (when `model` is given), every bound, the publisher's signature."""
+    if model is not None and signed.model != model:
+        raise RecordError(f"Manifest: its bytes name the model {signed.cid}, not {to_cid(model)}")
+    manifest = decode(signed.body, Manifest, limit=MAX_MANIFEST)
+    if not signed_by(manifest.publisher, MANIFEST.digest(domain, manifest.publisher, signed.model), signed.signature):
+        raise RecordError("Manifest: the signature is not its publisher's, or not for this network")
+    for specs in (manifest.inputs, manifest.outputs):
+        if len({s.name for s in specs}) != len(specs):
+            raise RecordError("Manifest: two tensors share one name")
+    if len({f.path for f in manifest.files}) != len(manifest.files):
+        raise RecordError("Manifest: two files share one path")
+    return manifest

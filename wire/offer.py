@@ -1,0 +1,66 @@
+"""The offer: a provider says what it runs, at what price, until when. Signed, sequenced, expiring; spread by gossip."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from .bounds import CLOCK_SKEW_MS, MAX_OFFER_LIFE_MS, U32, U63, Hash32, Line, Name, PublicKey, Signature65, TimeMs
+from .canonical import Amount, Record, decode, encode
+from .cid import content_hash
+from .eip712 import Domain, StructType
+from .errors import RecordError
+from .inference import Backend
+from .keys import NodeKey, address_of, signed_by
+from .tier import Tier
+
+OFFER = StructType("Offer", ("address", "provider"), ("bytes32", "offer"))
+
+
+class Offer(Record):
+    """One provider's word on one model. A higher `sequence` replaces a lower one; none outlives `expires_ms`."""
+
+    peer: PublicKey
+    addresses: Annotated[tuple[Line, ...], Meta(max_length=16)]
+    model: Hash32
+    tiers: Annotated[tuple[Tier, ...], Meta(min_length=1, max_length=8)]
+    price: Amount  # per request, in the token's smallest unit
+    backend: Backend  # what a probe executed, not what was configured
+    profile: Name
+    compute_us: U63  # median execution time measured on this machine
+    queue_depth: U32
+    sequence: U63
+    issued_ms: TimeMs
+    expires_ms: TimeMs
+
+
+class SignedOffer(Record):
+    """An offer's canonical bytes with the provider's signature over their hash."""
+
+    body: bytes
+    signature: Signature65
+
+
+def sign_offer(offer: Offer, key: NodeKey, domain: Domain) -> SignedOffer:
+    """The provider's signed offer; ValueError when `key` is not the provider's."""
+    if offer.peer != key.public:
+        raise ValueError("the offer names another peer than the key that would sign it")
+    body = encode(offer)
+    return SignedOffer(body=body, signature=key.sign(OFFER.digest(domain, key.address, content_hash(body))))
+
+
+def read_offer(signed: SignedOffer, domain: Domain) -> Offer:
+    """The offer inside, its bounds and its signature checked. Time is a separate question: see `offer_is_current`."""
+    offer = decode(signed.body, Offer)
+    address = address_of(offer.peer)
+    if not signed_by(address, OFFER.digest(domain, address, content_hash(signed.body)), signed.signature):
+        raise RecordError("Offer: the signature is not its provider's, or not for this network")
+    if not 0 < offer.expires_ms - offer.issued_ms <= MAX_OFFER_LIFE_MS:
+        raise RecordError(f"Offer: lives longer than {MAX_OFFER_LIFE_MS} ms, or ends before it begins")
+    return offer
+
+
+def offer_is_current(offer: Offer, now_ms: int) -> bool:
+    """Whether the offer holds at `now_ms`; one from the future (beyond clock skew) does not."""
+    return offer.issued_ms - CLOCK_SKEW_MS <= now_ms < offer.expires_ms
