@@ -10,6 +10,7 @@ from .bounds import (
     MAX_BLOB,
     MAX_FILES,
     MAX_MANIFEST,
+    MAX_TAGS,
     MAX_TENSORS,
     U32,
     Address,
@@ -17,21 +18,25 @@ from .bounds import (
     Line,
     Name,
     Paragraph,
-    Signature65,
     TimeMs,
 )
 from .canonical import Record, decode, encode
-from .cid import content_hash, to_cid
+from .cid import to_cid
 from .eip712 import Domain, StructType
 from .errors import RecordError
-from .keys import NodeKey, signed_by
+from .keys import NodeKey
+from .signed import Signed, check_signature, sign
 from .tensors import TensorSpec
+from .version import Version
 
 MANIFEST = StructType("Manifest", ("address", "publisher"), ("bytes32", "manifest"))
 # \Z and not $: the latter would let a newline stand at the end
 _NAME = r"^[a-z0-9][a-z0-9._\-]{0,63}\Z"
-_VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z"
+_TAG = r"^[a-z0-9][a-z0-9._\-]{0,31}\Z"
 _PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*\Z"
+
+ModelName = Annotated[str, Meta(pattern=_NAME)]
+Tag = Annotated[str, Meta(pattern=_TAG)]
 
 
 class File(Record):
@@ -46,32 +51,30 @@ class File(Record):
 class Manifest(Record):
     """A model, in full. The first file is the ONNX graph."""
 
-    name: Annotated[str, Meta(pattern=_NAME)]
-    version: Annotated[str, Meta(pattern=_VERSION)]
+    name: ModelName
+    version: Version
     publisher: Address
     files: Annotated[tuple[File, ...], Meta(min_length=1, max_length=MAX_FILES)]
     inputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
     outputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
     task: Line
-    licence: Name
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=MAX_TAGS)]
+    licence: Name  # an SPDX expression
     royalty_bps: Annotated[int, Meta(ge=0, le=10_000)]
     opset: U32
     profile: Name  # the runtime profile under which its answers are compared
     description: Paragraph
-    previous: Hash32 | None
+    previous: Hash32 | None  # the model that this one follows: the version before it, or the manifest it corrects
     created_ms: TimeMs
 
 
-class SignedManifest(Record):
+class SignedManifest(Signed):
     """A manifest's canonical bytes with the publisher's signature over their hash."""
-
-    body: bytes
-    signature: Signature65
 
     @property
     def model(self) -> bytes:
         """The model's 32-byte identity."""
-        return content_hash(self.body)
+        return self.hash
 
     @property
     def cid(self) -> str:
@@ -86,7 +89,7 @@ def sign_manifest(manifest: Manifest, key: NodeKey, domain: Domain) -> SignedMan
     body = encode(manifest)
     if len(body) > MAX_MANIFEST:
         raise RecordError(f"Manifest: {len(body)} bytes, the bound is {MAX_MANIFEST}")
-    return SignedManifest(body=body, signature=key.sign(MANIFEST.digest(domain, key.address, content_hash(body))))
+    return sign(SignedManifest, MANIFEST, body, key, domain)
 
 
 def read_manifest(signed: SignedManifest, domain: Domain, model: bytes | None = None) -> Manifest:
@@ -94,11 +97,12 @@ def read_manifest(signed: SignedManifest, domain: Domain, model: bytes | None = 
     if model is not None and signed.model != model:
         raise RecordError(f"Manifest: its bytes name the model {signed.cid}, not {to_cid(model)}")
     manifest = decode(signed.body, Manifest, limit=MAX_MANIFEST)
-    if not signed_by(manifest.publisher, MANIFEST.digest(domain, manifest.publisher, signed.model), signed.signature):
-        raise RecordError("Manifest: the signature is not its publisher's, or not for this network")
+    check_signature(signed, MANIFEST, manifest.publisher, domain)
     for specs in (manifest.inputs, manifest.outputs):
         if len({s.name for s in specs}) != len(specs):
             raise RecordError("Manifest: two tensors share one name")
     if len({f.path for f in manifest.files}) != len(manifest.files):
         raise RecordError("Manifest: two files share one path")
+    if list(manifest.tags) != sorted(set(manifest.tags)):
+        raise RecordError("Manifest: its tags are not in order, or one stands twice")
     return manifest

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .bounds import CLOCK_SKEW_MS, MAX_OFFER_LIFE_MS, U32, U63, Hash32, Line, Name, PublicKey, Signature65, TimeMs
+from .bounds import CLOCK_SKEW_MS, MAX_OFFER_LIFE_MS, U32, U63, Hash32, Line, Name, PublicKey, TimeMs
 from .canonical import Amount, Record, decode, encode
-from .cid import content_hash
 from .eip712 import Domain, StructType
 from .errors import RecordError
 from .inference import Backend
-from .keys import NodeKey, address_of, signed_by
+from .keys import NodeKey, address_of
+from .signed import Signed, check_signature, sign
 from .tier import Tier
 
 OFFER = StructType("Offer", ("address", "provider"), ("bytes32", "offer"))
@@ -35,27 +35,21 @@ class Offer(Record):
     expires_ms: TimeMs
 
 
-class SignedOffer(Record):
+class SignedOffer(Signed):
     """An offer's canonical bytes with the provider's signature over their hash."""
-
-    body: bytes
-    signature: Signature65
 
 
 def sign_offer(offer: Offer, key: NodeKey, domain: Domain) -> SignedOffer:
     """The provider's signed offer; ValueError when `key` is not the provider's."""
     if offer.peer != key.public:
         raise ValueError("the offer names another peer than the key that would sign it")
-    body = encode(offer)
-    return SignedOffer(body=body, signature=key.sign(OFFER.digest(domain, key.address, content_hash(body))))
+    return sign(SignedOffer, OFFER, encode(offer), key, domain)
 
 
 def read_offer(signed: SignedOffer, domain: Domain) -> Offer:
     """The offer inside, its bounds and its signature checked. Time is a separate question: see `offer_is_current`."""
     offer = decode(signed.body, Offer)
-    address = address_of(offer.peer)
-    if not signed_by(address, OFFER.digest(domain, address, content_hash(signed.body)), signed.signature):
-        raise RecordError("Offer: the signature is not its provider's, or not for this network")
+    check_signature(signed, OFFER, address_of(offer.peer), domain)
     if not 0 < offer.expires_ms - offer.issued_ms <= MAX_OFFER_LIFE_MS:
         raise RecordError(f"Offer: lives longer than {MAX_OFFER_LIFE_MS} ms, or ends before it begins")
     return offer

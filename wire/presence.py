@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from .bounds import CLOCK_SKEW_MS, MAX_OFFER_LIFE_MS, U63, Line, PublicKey, Signature65, TimeMs
+from .bounds import CLOCK_SKEW_MS, MAX_OFFER_LIFE_MS, U63, Line, PublicKey, TimeMs
 from .canonical import Record, decode, encode
-from .cid import content_hash
 from .eip712 import Domain, StructType
 from .errors import RecordError
-from .keys import NodeKey, address_of, signed_by
+from .keys import NodeKey, address_of
+from .signed import Signed, check_signature, sign
 
 PRESENCE = StructType("Presence", ("address", "peer"), ("bytes32", "presence"))
 Role = Literal["hub", "provider", "verifier", "settler", "gateway"]
@@ -36,27 +36,21 @@ class Presence(Record):
         return self.issued_ms - CLOCK_SKEW_MS <= now_ms < self.expires_ms
 
 
-class SignedPresence(Record):
+class SignedPresence(Signed):
     """A presence's canonical bytes with the peer's signature over their hash."""
-
-    body: bytes
-    signature: Signature65
 
 
 def sign_presence(presence: Presence, key: NodeKey, domain: Domain) -> SignedPresence:
     """The peer's signed presence; ValueError when `key` is another's."""
     if presence.peer != key.public:
         raise ValueError("the presence names another peer than the key that would sign it")
-    body = encode(presence)
-    return SignedPresence(body=body, signature=key.sign(PRESENCE.digest(domain, key.address, content_hash(body))))
+    return sign(SignedPresence, PRESENCE, encode(presence), key, domain)
 
 
 def read_presence(signed: SignedPresence, domain: Domain) -> Presence:
     """The presence inside, its bounds and its signature checked; its time is a separate question."""
     presence = decode(signed.body, Presence)
-    address = address_of(presence.peer)
-    if not signed_by(address, PRESENCE.digest(domain, address, content_hash(signed.body)), signed.signature):
-        raise RecordError("Presence: the signature is not its peer's, or not for this network")
+    check_signature(signed, PRESENCE, address_of(presence.peer), domain)
     if not 0 < presence.expires_ms - presence.issued_ms <= MAX_OFFER_LIFE_MS:
         raise RecordError(f"Presence: lives longer than {MAX_OFFER_LIFE_MS} ms, or ends before it begins")
     return presence

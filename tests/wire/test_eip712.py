@@ -24,6 +24,7 @@ STRUCTS = {s.name: s for module in MODULES for s in vars(module).values() if isi
 # What contracts and wallets will be told. Changing one of these breaks every signature there is.
 TYPES = {
     "Manifest": "Manifest(address publisher,bytes32 manifest)",
+    "Name": "Name(address publisher,bytes32 name)",
     "Offer": "Offer(address provider,bytes32 offer)",
     "Presence": "Presence(address peer,bytes32 presence)",
     "Request": "Request(bytes32 nonce,bytes32 model,uint8 tier,bytes32 inputs,address payer,address provider,"

@@ -1,4 +1,4 @@
-"""Manifests, offers and presences: signed by one, for one network, within their bounds and their time."""
+"""Manifests, names, offers and presences: signed by one, for one network, within their bounds and their time."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 
 import pytest
 
-from wire.bounds import CLOCK_SKEW_MS, MAX_OFFER_LIFE_MS
+from wire.bounds import CLOCK_SKEW_MS, MAX_NAME_LIFE_MS, MAX_OFFER_LIFE_MS
 from wire.canonical import Amount, encode
 from wire.eip712 import Domain
 from wire.errors import RecordError
 from wire.inference import Backend
 from wire.keys import NodeKey
 from wire.manifest import File, Manifest, SignedManifest, read_manifest, sign_manifest
+from wire.name import Named, NameRecord, SignedName, read_name, sign_name
 from wire.offer import Offer, SignedOffer, offer_is_current, read_offer, sign_offer
 from wire.presence import Presence, SignedPresence, read_presence, sign_presence
 from wire.tensors import TensorSpec
 
 HOME = Domain(chain_id=1, contract=b"\1" * 20)
 ALICE, BOB = NodeKey(b"\1" * 32), NodeKey(b"\2" * 32)
-NOW = 1_000_000_000
+NOW = 1_000_000_000_000
 
 
 def a_file(path: str = "model.onnx") -> File:
@@ -34,7 +35,7 @@ def a_spec(name: str) -> TensorSpec:
 def manifest(**changes: Any) -> Manifest:
     fields: dict[str, Any] = {
         "name": "digits", "version": "1.0.0", "publisher": ALICE.address, "files": (a_file(),),
-        "inputs": (a_spec("x"),), "outputs": (a_spec("y"),), "task": "", "licence": "MIT", "royalty_bps": 0,
+        "inputs": (a_spec("x"),), "outputs": (a_spec("y"),), "task": "", "tags": (), "licence": "MIT", "royalty_bps": 0,
         "opset": 17, "profile": "ort-cpu", "description": "", "previous": None, "created_ms": 1,
     }  # fmt: skip
     return Manifest(**fields | changes)
@@ -58,12 +59,22 @@ def presence(**changes: Any) -> Presence:
     return Presence(**fields | changes)
 
 
+def name(**changes: Any) -> NameRecord:
+    fields: dict[str, Any] = {
+        "publisher": ALICE.address, "name": "digits", "sequence": 1, "issued_ms": NOW,
+        "versions": (Named(version="1.0.0", model=bytes(32), withdrawn=None),), "expires_ms": NOW + MAX_NAME_LIFE_MS,
+    }  # fmt: skip
+    return NameRecord(**fields | changes)
+
+
 KINDS: list[tuple[Callable[..., Any], Any, Any, Any]] = [
     (manifest, sign_manifest, read_manifest, SignedManifest),
     (offer, sign_offer, read_offer, SignedOffer),
     (presence, sign_presence, read_presence, SignedPresence),
+    (name, sign_name, read_name, SignedName),
 ]
-each = pytest.mark.parametrize(("make", "sign", "read", "signed_kind"), KINDS, ids=["manifest", "offer", "presence"])
+NAMES = ["manifest", "offer", "presence", "name"]
+each = pytest.mark.parametrize(("make", "sign", "read", "signed_kind"), KINDS, ids=NAMES)
 
 
 @each
@@ -102,21 +113,26 @@ def test_it_is_for_one_network(make: Any, sign: Any, read: Any) -> None:
             read(signed, other)
 
 
-@pytest.mark.parametrize("make", [offer, presence])
-def test_none_lives_too_long_nor_in_the_future(make: Any) -> None:
-    sign, read = (sign_offer, read_offer) if make is offer else (sign_presence, read_presence)
-
+@pytest.mark.parametrize(
+    ("make", "sign", "read", "life"),
+    [
+        (offer, sign_offer, read_offer, MAX_OFFER_LIFE_MS),
+        (presence, sign_presence, read_presence, MAX_OFFER_LIFE_MS),
+        (name, sign_name, read_name, MAX_NAME_LIFE_MS),
+    ],
+)
+def test_none_lives_too_long_nor_in_the_future(make: Any, sign: Any, read: Any, life: int) -> None:
     def is_current(record: Any, now: int) -> bool:
         return offer_is_current(record, now) if make is offer else record.is_current(now)
 
     record = make()
     read(sign(record, ALICE, HOME), HOME)
-    long_lived = make(expires_ms=NOW + MAX_OFFER_LIFE_MS + 1)
+    long_lived = make(expires_ms=NOW + life + 1)
     with pytest.raises(RecordError, match="lives longer"):
         read(sign(long_lived, ALICE, HOME), HOME)
     assert is_current(record, NOW)
-    assert is_current(record, NOW + MAX_OFFER_LIFE_MS - 1)
-    assert not is_current(record, NOW + MAX_OFFER_LIFE_MS)
+    assert is_current(record, NOW + life - 1)
+    assert not is_current(record, NOW + life)
     assert is_current(record, NOW - CLOCK_SKEW_MS)
     assert not is_current(record, NOW - CLOCK_SKEW_MS - 1)
     for backwards in (make(expires_ms=NOW), make(expires_ms=NOW - 1), make(expires_ms=0)):
@@ -140,7 +156,10 @@ def test_a_manifest_is_the_model_that_was_asked_for() -> None:
         read_manifest(signed, HOME, bytes(32))
 
 
-BAD_VERSIONS = ["", "1", "1.0", "1.0.0.0", "01.0.0", "1.0.0\n", "1.0.0-rc1", "v1.0.0", "1.0.1234567890"]
+BAD_VERSIONS = [
+    "", "1", "1.0", "1.0.0.0", "01.0.0", "1.0.0\n", "v1.0.0", "1.0.1234567890", "1.0.0-", "1.0.0-01", "1.0.0-a..b",
+    "1.0.0+build", "1.0.0-a b", "1.0.0-" + "a" * 60,
+]  # fmt: skip
 BAD_PATHS = [
     "", "..", ".", "../a", "a/..", "a/../b", "/a", "/", "a/", "a//b", "./a", ".hidden", "a/.hidden", "a\\b", "C:\\a",
     "a\n", "a/b\n", "\na", "a\0", "a b", "é", "~/a", "a/~", "-rf", "a/-rf", "x" * 257, "a:b", "$HOME", "a\u2028",
@@ -175,6 +194,8 @@ def test_ordinary_paths_are_good(path: str) -> None:
         {"royalty_bps": -1},
         {"description": "x" * 4097},
         {"previous": b"short"},
+        *({"tags": tags} for tags in (("b", "a"), ("a", "a"), ("A",), ("a b",), ("",), ("x" * 33,), ("-a",))),
+        {"tags": tuple(f"t{i:02}" for i in range(17))},
         {"created_ms": -1},
     ],
 )  # fmt: skip
