@@ -1,9 +1,10 @@
-"""What one peer keeps on disk: model files as checked chunks, manifests, what is known of others' models, receipts, a
-verifier's ballots.
+"""What one peer keeps on disk: model files as checked chunks, manifests, what is known of others' models and names,
+receipts, a verifier's ballots.
 
 LMDB in one directory that one process holds at a time. What a writing method acknowledged is on disk; what a reading
 method returns was checked against its hash. Imports only `wire`. Start at `open_store`; each kind of thing is a file of
-its own (`blobs`, `models`, `pins`, `catalogue`, `receipts`, `ballots`). docs/storage.md describes the layout.
+its own (`blobs`, `models`, `pins`, `catalogue`, `names`, `seen`, `receipts`, `ballots`). docs/storage.md describes the
+layout.
 """
 
 from .blobs import BlobStatistics
@@ -13,6 +14,7 @@ from .errors import ModelAmbiguous, ModelPinned, StoreBusy, StoreDamaged, StoreE
 from .export import export_model, import_files, read_exported
 from .holds import Hold
 from .receipts import ReceiptSummary
+from .seen import Seen
 from .store import Store, open_store
 from .verification import ModelState, Verified
 
@@ -25,6 +27,7 @@ __all__ = [
     "ModelState",
     "Page",
     "ReceiptSummary",
+    "Seen",
     "Store",
     "StoreBusy",
     "StoreDamaged",

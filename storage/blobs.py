@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from wire.blob import Outline, read_outline
+from wire.blob import CheckedChunk, Outline, read_outline
 from wire.bounds import CHUNK, MAX_BLOB
 from wire.canonical import encode
 from wire.cid import content_hash
@@ -99,12 +99,7 @@ class Blobs:
         """
         if len(chunks) > bounds.MAX_BATCH:
             raise ValueError(f"{len(chunks)} chunks in one batch, the bound is {bounds.MAX_BATCH}")
-        for digest, data in chunks:
-            if not 0 < len(data) <= bounds.MAX_CHUNK:
-                raise RecordError(f"chunk {digest.hex()}: {len(data)} bytes, the bounds are 1 and {bounds.MAX_CHUNK}")
-            if content_hash(data) != digest:
-                raise RecordError(f"chunk {digest.hex()}: its bytes do not match the hash")
-        self._store(chunks)
+        self._store([chunk if isinstance(chunk, CheckedChunk) else CheckedChunk(*chunk) for chunk in chunks])
 
     def hold(self, blobs: Iterable[bytes]) -> Hold:
         """Keep these blobs from being collected, here or not yet, until the hold is released. Blocks for a write."""
@@ -177,8 +172,9 @@ class Blobs:
             before = self._pages(txn)
             self._holds.arrive(digest for digest, _ in chunks)
             for digest, data in chunks:
+                new = txn.put(digest, data, db=self._chunks, overwrite=False)
                 # compared, not assumed: this is how a damaged chunk is mended
-                if _get(txn, digest, self._chunks) != data:
+                if not new and _get(txn, digest, self._chunks) != data:
                     txn.put(digest, data, db=self._chunks)
                 txn.put(digest, len(data).to_bytes(4, "big"), db=self._have)
             if outline is not None:

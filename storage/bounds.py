@@ -13,7 +13,6 @@ DISK_RESERVE = 256 * MIB  # left free on the disk when the database grows, so th
 
 BATCH = 64  # chunks in one transaction when a file is added: 16 MiB, where LMDB is fastest
 MAX_BATCH = 256  # chunks in one transaction at most, since it is held in memory until it is on disk
-MAX_CHUNK = CHUNK
 ROOM_TO_FREE = 64 * MIB  # how far the database may grow beyond its bound for the sake of a deletion
 ROOM_TO_PROBE = BATCH * CHUNK  # how much must fit for a failed write not to be blamed on a full disk
 
@@ -35,11 +34,19 @@ MAX_LISTED = 1000  # receipts in one listing
 MAX_BALLOTS = 100_000
 MAX_BALLOT = 64 * KIB
 
+MAX_BENCHMARKS, MAX_BENCHMARKS_OF_MODEL = 10_000, 64  # beyond them the oldest goes
+
 MAX_KNOWN = 250_000  # manifests of others in the catalogue; beyond it the one learnt first is forgotten
 MAX_KNOWN_PER_PUBLISHER = 10_000  # so that one key can't push all others out
 MAX_KNOWN_BATCH = 256  # taken in one transaction
-MAX_WORDS = 96  # of one manifest in the index
+MAX_KNOWN_PER_VERSION = 4  # of one publisher's version, which means one model: until its name record says which
+MAX_WORDS = 112  # of one manifest in the index
 MAX_WORD = 32  # characters; a longer word is found by its first ones
 MAX_TERMS = 8  # of one search
 MAX_PAGE = 256  # models in one page of a search
 MAX_SEEKS = 20_000  # of one search: beyond it the page ends early, and its cursor goes on; more than terms, to get on
+
+MAX_NAMES = 250_000  # name records of others; beyond it the one heard longest ago is forgotten
+MAX_NAMES_PER_PUBLISHER = 4096  # so that one key can't push all others out
+MAX_NAMESAKES = 64  # publishers of one name in one listing
+MAX_COUNT = 2**63 - 1  # of what was seen of one model

@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 TABLES = (
     "chunks", "have", "outlines", "models", "names", "pins", "known", "places", "words", "receipts", "receipt_log",
-    "ballots", "expiries",
+    "ballots", "expiries", "name_records", "namesakes", "heard", "issued", "counts", "mirrored", "benchmarks",
 )  # fmt: skip
-_POSTINGS = ("words",)  # many values of one size under each key, in order
+_POSTINGS = ("words", "issued")  # many values of one size under each key, in order
+_OLDER = (
+    "An earlier release made it, and can still read it: export its receipts there, if they matter. Then move it away, "
+    "and add or pull the models again."
+)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DAMAGED = (
@@ -129,10 +133,11 @@ class Environment:
         meta = self._lmdb.open_db(b"meta", txn=txn)
         if (written := txn.get(b"format", db=meta)) is None:
             txn.put(b"format", str(FORMAT).encode(), db=meta)
-        elif bytes(written) != str(FORMAT).encode():
+        elif (other := bytes(written).decode(errors="replace")[:16]) != str(FORMAT):
+            older = other.isdecimal() and int(other) < FORMAT
             raise StoreError(
-                f"{self.path} has format {bytes(written).decode(errors='replace')[:16]}; this release knows only "
-                f"format {FORMAT}. Update hallmark, or choose another data directory."
+                f"{self.path} has format {other}; this release knows only format {FORMAT}. "
+                + (_OLDER if older else "Update hallmark, or choose another data directory.")
             )
         for name in TABLES:
             postings = name in _POSTINGS

@@ -35,6 +35,11 @@ class Pins:
         """Take the pin away; False when there was none. Blocks."""
         return self._environment.write(lambda txn: txn.delete(model, db=self._pins))
 
+    def has(self, model: bytes) -> bool:
+        """Whether the model is pinned."""
+        with self._environment.read() as txn:
+            return txn.get(model, db=self._pins) is not None
+
     def all(self) -> set[bytes]:
         """The pinned models."""
         with self._environment.read() as txn:

@@ -19,6 +19,7 @@ from wire.blob import Outline
 from wire.manifest import SignedManifest
 
 from .ballots import Ballots
+from .benchmarks import Benchmarks
 from .blobs import Blobs, Chunk
 from .catalogue import Catalogue
 from .collection import Collected, Collection
@@ -26,10 +27,13 @@ from .environment import Environment
 from .errors import StoreDamaged, StoreError, StoreFull
 from .holds import Hold, Holds
 from .lock import DirectoryLock
+from .mirrored import Mirrored
 from .models import Models
+from .names import Names
 from .pins import Pins
 from .receipts import Receipts
 from .sealed import open_sealed
+from .seen import SeenCounts
 from .verification import ModelState, Verification, Verified, model_states
 
 T = TypeVar("T")
@@ -47,11 +51,15 @@ class Store:
         self._holds = Holds()
         self.quota = quota
         self.blobs = Blobs(environment, self._holds, quota)
-        self.models = Models(environment, self._holds)
+        self.seen = SeenCounts(environment)
+        self.catalogue = Catalogue(environment, self.seen)
+        self.names = Names(environment, self.catalogue)
+        self.mirrored = Mirrored(environment)
+        self.models = Models(environment, self._holds, self.names, self.seen, self.mirrored)
         self.pins = Pins(environment)
-        self.catalogue = Catalogue(environment)
         self.receipts = Receipts(environment)
         self.ballots = Ballots(environment)
+        self.benchmarks = Benchmarks(environment)
 
     async def in_thread(self, write: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run one of this store's blocking methods in a worker thread, after those before it.

@@ -22,6 +22,7 @@ from .checked import without_hash
 from .environment import Environment
 from .errors import StoreDamaged
 from .models import Models
+from .standing import HEAD
 
 if TYPE_CHECKING:
     from .environment import Table, Txn
@@ -39,6 +40,11 @@ class Verified:
     outlines: int = 0  # damaged ones; they count as missing by themselves
     receipts: tuple[bytes, ...] = ()  # digests of damaged ones: nobody else may have them
     ballots: int = 0  # damaged ones
+    known: int = (
+        0  # damaged manifests of the catalogue; like damaged names, they count as not known, and are told again
+    )
+    names: int = 0  # damaged name records
+    counts: int = 0  # damaged ones; they begin at zero again
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,9 @@ class Verification:
         self._environment, self._blobs = environment, blobs
         self._chunks, self._have = environment.table("chunks"), environment.table("have")
         self._total = blobs.statistics().chunks
-        self._seen = self._size = self._damaged = self._restored = self._outlines = self._ballots = 0
+        self._seen = self._size = self._damaged = self._restored = self._outlines = 0
         self._receipts: list[bytes] = []
+        self._wrong = {"ballots": 0, "known": 0, "name_records": 0, "counts": 0}
 
     def steps(self) -> Iterator[Verified]:
         """Check a little and say how far it is, until done; the last one is the result."""
@@ -71,13 +78,15 @@ class Verification:
         for page in self._environment.pages(outlines, bounds.GC_OUTLINES):
             self._outlines += sum(not self._is_outline(outlines, blob) for blob in page)
             yield self._so_far()
-        receipts, ballots = self._environment.table("receipts"), self._environment.table("ballots")
+        receipts = self._environment.table("receipts")
         for page in self._environment.pages(receipts, 1):
-            self._receipts += [digest for digest in page if not self._is_checked(receipts, digest)]
+            self._receipts += [digest for digest in page if not self._is_checked(receipts, digest, 8)]
             yield self._so_far()
-        for page in self._environment.pages(ballots, bounds.VERIFY_BATCH):
-            self._ballots += sum(not self._is_checked(ballots, digest) for digest in page)
-            yield self._so_far()
+        for name, head in (("ballots", 8), ("known", 8), ("name_records", HEAD), ("counts", 0)):
+            table = self._environment.table(name)
+            for page in self._environment.pages(table, bounds.VERIFY_BATCH):
+                self._wrong[name] += sum(not self._is_checked(table, key, head) for key in page)
+                yield self._so_far()
         yield self._so_far()
 
     def _so_far(self) -> Verified:
@@ -89,7 +98,10 @@ class Verification:
             restored=self._restored,
             outlines=self._outlines,
             receipts=tuple(self._receipts),
-            ballots=self._ballots,
+            ballots=self._wrong["ballots"],
+            known=self._wrong["known"],
+            names=self._wrong["name_records"],
+            counts=self._wrong["counts"],
         )
 
     def _check_chunks(self, page: list[bytes]) -> None:
@@ -127,11 +139,12 @@ class Verification:
             except RecordError:
                 return False
 
-    def _is_checked(self, table: Table, digest: bytes) -> bool:
+    def _is_checked(self, table: Table, key: bytes, head: int) -> bool:
+        """`head` bytes stand before the hash."""
         with self._environment.read() as txn:
-            stored = txn.get(digest, db=table)
+            stored = txn.get(key, db=table)
             try:
-                return stored is None or without_hash(stored[8:], "") is not None
+                return stored is None or without_hash(stored[head:], "") is not None
             except StoreDamaged:
                 return False
 

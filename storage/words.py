@@ -21,29 +21,42 @@ _LONGEST = 64  # bytes of an exact value that stands as itself; a longer one by 
 
 
 def words_of(manifest: Manifest) -> list[bytes]:
-    """Every word that finds this manifest, `MAX_WORDS` at most: exact values first, then name, task, description."""
-    exact = [publisher_word(manifest.publisher), _exact(b"k", manifest.task), _exact(b"l", manifest.licence)]
-    name = _split(manifest.name)
+    """Every word that finds this manifest, `MAX_WORDS` at most: exact values first, the description's last."""
+    exact = [
+        publisher_word(manifest.publisher),
+        version_word(manifest.publisher, manifest.name, manifest.version),
+        _exact(b"n", manifest.name),
+        _exact(b"k", manifest.task),
+        _exact(b"l", manifest.licence),
+        *(_exact(b"g", tag) for tag in manifest.tags),
+    ]
+    name, tags = _split(manifest.name), _split(" ".join(manifest.tags))
     beginnings = [word[:end] for word in name for end in range(_SHORTEST, len(word))]
-    said = chain(name, _split(manifest.task), beginnings, _split(manifest.description))
+    said = chain(name, _split(manifest.task), tags, beginnings, _split(manifest.description))
     found = dict.fromkeys(chain(exact, (_word(word) for word in said)))
     return list(found)[: bounds.MAX_WORDS]
 
 
-def words_sought(text: str, *, task: str, licence: str, publisher: bytes) -> list[bytes]:
+def words_sought(text: str, *, name: str, task: str, tag: str, licence: str, publisher: bytes) -> list[bytes]:
     """What all must stand in a manifest for it to be found; none means every manifest."""
     words = list(dict.fromkeys(_word(word) for word in _split(text)))
     if len(words) > bounds.MAX_TERMS:
         raise RecordError(f"search: {len(words)} words, the bound is {bounds.MAX_TERMS}")
     if text.strip() and not words:
         raise RecordError("search: there is no word in the text, only signs")
-    exact = [_exact(kind, value) for kind, value in ((b"k", task), (b"l", licence)) if value]
+    kinds = ((b"n", name), (b"k", task), (b"g", tag), (b"l", licence))
+    exact = [_exact(kind, value) for kind, value in kinds if value]
     return words + exact + ([publisher_word(publisher)] if publisher else [])
 
 
 def publisher_word(publisher: bytes) -> bytes:
     """What all manifests of one publisher share."""
     return b"p" + publisher
+
+
+def version_word(publisher: bytes, name: str, version: str) -> bytes:
+    """What all manifests of one version share: one, unless its publisher corrected it, or is no honest one."""
+    return b"v" + content_hash(publisher + f"{name}\0{version}".encode())
 
 
 def _split(text: str) -> list[str]:
@@ -55,5 +68,5 @@ def _word(word: str) -> bytes:
 
 
 def _exact(kind: bytes, value: str) -> bytes:
-    data = value.casefold().strip().encode()
+    data = value.casefold().strip().encode(errors="replace")
     return kind + (data if len(data) <= _LONGEST else content_hash(data))

@@ -12,6 +12,7 @@ from wire.eip712 import Domain
 from wire.inference import Backend, Receipt, Request, Runtime, Usage, sign_receipt, sign_request
 from wire.keys import NodeKey
 from wire.manifest import File, Manifest, SignedManifest, sign_manifest
+from wire.name import Named, NameRecord, SignedName, sign_name
 from wire.receiptfile import ReceiptFile
 from wire.tensors import TensorSet, TensorSpec
 
@@ -35,6 +36,7 @@ def manifest(name: str = "digits", version: str = "1.0.0", key: NodeKey = ALICE,
         "inputs": (TensorSpec(name="x", datatype="FP32", shape=("batch", 4)),),
         "outputs": (TensorSpec(name="y", datatype="FP32", shape=("batch", 2)),),
         "task": "classify",
+        "tags": (),
         "licence": "MIT",
         "royalty_bps": 100,
         "opset": 17,
@@ -99,3 +101,24 @@ def receipt_file(number: int, outputs: bytes = b"") -> tuple[bytes, bytes]:
         outputs=(outputs,),
     )
     return digest, encode(file)
+
+
+def named(version: str, model: bytes, withdrawn: str | None = None) -> Named:
+    """One version of a name."""
+    return Named(version=version, model=model, withdrawn=withdrawn)
+
+
+def name_record(
+    *versions: Named, sequence: int = 1, name: str = "digits", key: NodeKey = ALICE, issued_ms: int | None = None
+) -> SignedName:
+    """A name record over these versions, the highest first; issued at the time of its sequence, if not said."""
+    issued = sequence if issued_ms is None else issued_ms
+    record = NameRecord(
+        publisher=key.address,
+        name=name,
+        versions=versions,
+        sequence=sequence,
+        issued_ms=issued,
+        expires_ms=issued + 1,
+    )
+    return sign_name(record, key, DOMAIN)

@@ -52,9 +52,41 @@ def test_what_is_told_is_found(path: Path) -> None:
             assert txn.stat(store._environment.table("words"))["entries"] == 0
 
 
+def test_names_and_tags_are_found_exactly(store: Store) -> None:
+    plain = manifest("digits", tags=("image", "on-device"))
+    other = manifest("digits-large", key=BOB, tags=("image-text", "v2.0"))
+    namesake = manifest("digits", key=BOB, description="image")
+    store.catalogue.put([plain, other, namesake])
+    assert found(store, name="digits") == [namesake, plain]
+    assert found(store, name=" Digits ") == [namesake, plain]
+    assert found(store, name="digit") == []
+    assert found(store, name="digits", publisher=ALICE.address) == [plain]
+    assert found(store, tag="image") == [plain]
+    assert found(store, tag="Image-Text") == [other]
+    assert found(store, tag="device") == []  # a tag is one word
+    assert found(store, "device") == [plain]  # and in free text several
+    assert found(store, "image") == [namesake, other, plain]
+    assert found(store, "digits", tag="v2.0") == [other]
+    assert found(store, tag="digits") == []
+    store.catalogue.remove(plain.model)
+    assert found(store, tag="image") == []
+
+
+@pytest.mark.parametrize("text", ["x" * 600, "\udc80", "a\0b", "é" * 300])
+def test_any_exact_value_may_be_asked_for(store: Store, text: str) -> None:
+    store.catalogue.put([manifest(tags=("image",))])
+    for kind in ("name", "task", "tag", "licence"):
+        assert found(store, **{kind: text}) == []
+
+
 WORDS = ("red", "green", "blue", "greenish")
 MODELS = st.lists(
-    st.tuples(st.lists(st.sampled_from(WORDS), max_size=3), st.sampled_from(("MIT", "Apache-2.0")), st.booleans()),
+    st.tuples(
+        st.lists(st.sampled_from(WORDS), max_size=3),
+        st.sampled_from(("MIT", "Apache-2.0")),
+        st.booleans(),
+        st.sets(st.sampled_from(("blue", "t-a"))),
+    ),
     max_size=12,
 )
 
@@ -63,29 +95,38 @@ MODELS = st.lists(
     models=MODELS,
     text=st.lists(st.sampled_from((*WORDS, "gre")), max_size=3),
     licence=st.sampled_from(("", "MIT")),
+    tag=st.sampled_from(("", "t-a", "blue")),
     limit=st.integers(1, 5),
-    seeks=st.integers(4, 9),
+    seeks=st.integers(5, 9),
 )
 def test_pages_join_to_what_a_scan_finds(
-    tmp_path_factory: pytest.TempPathFactory, models: Any, text: list[str], licence: str, limit: int, seeks: int
+    tmp_path_factory: pytest.TempPathFactory,
+    models: Any,
+    text: list[str],
+    licence: str,
+    tag: str,
+    limit: int,
+    seeks: int,
 ) -> None:
     made = []
-    for number, (words, allowed, named) in enumerate(models):
+    for number, (words, allowed, named, tags) in enumerate(models):
         name = f"{words[0] if named and words else 'model'}.{number}"
-        made.append((manifest(name, description=" ".join(words), licence=allowed), {*words, *name.split(".")}, name))
+        signed = manifest(name, description=" ".join(words), licence=allowed, tags=tuple(sorted(tags)))
+        said = {*words, *name.split("."), *"-".join(tags).split("-")}
+        made.append((signed, said, name))
     with open_store(tmp_path_factory.mktemp("store")) as store, pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounds, "MAX_SEEKS", seeks)
         for signed, _, _ in made:
             store.catalogue.put([signed])
         expected = [
             signed
-            for (signed, words, name), (_, allowed, _) in zip(made, models, strict=True)
-            if all(t in words or name.startswith(t) for t in text) and licence in ("", allowed)
+            for (signed, words, name), (_, allowed, _, tags) in zip(made, models, strict=True)
+            if all(t in words or name.startswith(t) for t in text) and licence in ("", allowed) and tag in ("", *tags)
         ][::-1]
         got: list[SignedManifest] = []
         cursor = None
         for _ in range(1000):
-            page = store.catalogue.search(" ".join(text), licence=licence, limit=limit, cursor=cursor)
+            page = store.catalogue.search(" ".join(text), licence=licence, tag=tag, limit=limit, cursor=cursor)
             got += page.models
             assert len(page.models) <= limit
             cursor = page.cursor

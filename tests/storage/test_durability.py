@@ -52,6 +52,8 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(path: Path, acknowledged:
         # and a batch is there whole or not at all
         count = store.blobs.statistics().chunks
         assert count in (BATCH * said, BATCH * (said + 1))
+        read = list(store.verification())[-1]
+        assert (read.chunks, read.damaged) == (count, 0)  # what it says it has, it has
         store.blobs.put_chunks(batch(said))
         assert store.blobs.statistics().chunks == BATCH * (said + 1)
 

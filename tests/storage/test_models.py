@@ -10,7 +10,7 @@ from wire.cid import RAW, to_cid
 from wire.errors import RecordError
 from wire.manifest import SignedManifest
 
-from .made import BOB, manifest
+from .made import BOB, manifest, name_record, named
 
 
 def test_a_manifest_comes_back_and_survives_a_restart(path: Path) -> None:
@@ -69,6 +69,36 @@ def test_a_bare_name_means_the_highest_version(store: Store) -> None:
     assert store.models.find("digits") == manifest(version="1.10.0")
     assert store.models.find("digits@1.2.0") == manifest(version="1.2.0")
     assert len(store.models.named("digits")) == 3
+
+
+def test_versions_stand_in_the_standards_order(store: Store) -> None:
+    for version in ("2.0.0-rc.2", "2.0.0-rc.10"):
+        store.models.put(manifest(version=version))
+    assert store.models.find("digits") == manifest(version="2.0.0-rc.10")
+    store.models.put(manifest(version="1.0.0"))
+    assert store.models.find("digits") == manifest(version="1.0.0")  # a pre-release only when there is nothing else
+    assert store.models.find("digits@2.0.0-rc.2") == manifest(version="2.0.0-rc.2")
+    assert store.models.find("digits@2.0.0") is None
+
+
+def test_a_name_means_only_what_its_record_lets_stand(store: Store) -> None:
+    bad, old, corrected = manifest(version="2.0.0"), manifest(), manifest(description="better")
+    for signed in (bad, old, corrected):
+        store.models.put(signed)
+    with pytest.raises(ModelAmbiguous):
+        store.models.find("digits@1.0.0")
+    store.names.put(name_record(named("2.0.0", bad.model, "it was wrong"), named("1.0.0", corrected.model)))
+    assert store.models.find("digits") == store.models.find("digits@1.0.0") == corrected
+    assert store.models.find("digits@2.0.0") is None
+    assert store.models.find(bad.cid) == bad
+    assert store.models.find(old.cid[:30]) == old
+    assert {signed.model for signed in store.models.named("digits")} == {bad.model, old.model, corrected.model}
+
+
+@pytest.mark.parametrize("text", ["x" * 600, "\udc80", "digits@" + "1" * 600, "digits@\udc80"])
+def test_any_text_may_be_asked_for(store: Store, text: str) -> None:
+    store.models.put(manifest())
+    assert store.models.find(text) is None
 
 
 def test_two_publishers_of_one_name_are_ambiguous(store: Store) -> None:

@@ -39,6 +39,8 @@ def test_its_list_of_tables_is_the_codes(path: Path) -> None:
         (str(bounds.DISK_RESERVE >> 20), r"the disk less (\d+) MiB"),
         (str(bounds.GC_BATCH), r"(\d+) at most in one transaction"),
         (str(bounds.ROOM_TO_FREE >> 20), r"may grow by (\d+) MiB"),
+        (f"{bounds.MAX_NAMES_PER_PUBLISHER:,}", r"at ([\d,]+) of one publisher"),
+        (f"{bounds.MAX_NAMES:,}", r"at ([\d,]+) in all"),
     ],
 )
 def test_its_numbers_are_the_codes(number: str, sentence: str) -> None:

@@ -79,14 +79,25 @@ def _lmdb(path: Path, work: str) -> None:
 def test_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
     with open_store(path):
         pass
-    _lmdb(path, "2")
+    _lmdb(path, "3")
     before = (path / "data.mdb").read_bytes()
-    with pytest.raises(StoreError, match=r"format 2; this release knows only format 1\. Update"), open_store(path):
+    with pytest.raises(StoreError, match=r"format 3; this release knows only format 2\. Update"), open_store(path):
         pass
     assert (path / "data.mdb").read_bytes() == before
-    _lmdb(path, "1")
+    _lmdb(path, "2")
     with open_store(path):
         pass
+
+
+def test_an_older_format_is_refused_and_left_alone(path: Path) -> None:
+    _lmdb(path, "1")
+    before = (path / "data.mdb").read_bytes()
+    with (
+        pytest.raises(StoreError, match=r"format 1; this release knows only format 2\. An earlier release made it"),
+        open_store(path),
+    ):
+        pass
+    assert (path / "data.mdb").read_bytes() == before
 
 
 def test_another_programs_database_is_refused(path: Path) -> None:

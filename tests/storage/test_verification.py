@@ -9,7 +9,7 @@ from storage import ModelState, Store, Verified, open_store
 from wire.bounds import CHUNK
 from wire.cid import content_hash
 
-from .made import manifest, model_of, piece, receipt_file
+from .made import ALICE, manifest, model_of, name_record, named, piece, receipt_file
 from .test_blobs import spoil
 from .test_collection import spoil_record
 
@@ -18,12 +18,19 @@ def verified(store: Store) -> Verified:
     return list(store.verification())[-1]
 
 
+def keep_words_of_others(store: Store) -> None:
+    store.catalogue.put([manifest()])
+    store.names.put(name_record(named("1.0.0", manifest().model)))
+    store.seen.add({manifest().model: (1, 2)})
+
+
 def test_a_healthy_store(store: Store) -> None:
     assert verified(store) == Verified()
     store.blobs.add(io.BytesIO(piece(1) + piece(2) + piece(3, 7)))
     store.models.put(manifest())
     store.receipts.put(*receipt_file(1))
     store.ballots.put(bytes(32), b"word", 1)
+    keep_words_of_others(store)
     assert verified(store) == Verified(chunks=3, total=3, size=2 * CHUNK + 7)
 
 
@@ -93,6 +100,16 @@ def test_records_are_read_back_as_well(store: Store) -> None:
     assert store.states() == [ModelState(signed.model, signed, (outline.hash(),), 0, 0)]
     spoil_record(store, "models", signed.model)
     assert store.states() == [ModelState(signed.model, None, (), 0, 0)]
+
+
+def test_the_words_of_others_are_read_back_as_well(store: Store) -> None:
+    keep_words_of_others(store)
+    model = manifest().model
+    for table, key in (("known", model), ("name_records", ALICE.address + b"digits"), ("counts", model)):
+        spoil_record(store, table, key)
+    assert verified(store) == Verified(known=1, names=1, counts=1)
+    keep_words_of_others(store)  # told again
+    assert verified(store) == Verified()
 
 
 async def test_it_runs_beside_the_others(store: Store) -> None:
