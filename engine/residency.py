@@ -1,6 +1,6 @@
-"""Which models are loaded, and which one goes when another needs its place: the least recently used that is idle.
+"""Which models are loaded, and which ones go when another needs their place: the least recently used that may go.
 
-A machine without I/O.
+Bounded in number and in bytes. A machine without I/O.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ D = TypeVar("D")
 
 
 class Residency(Generic[D]):
-    """Models and what serves each, at most `bound` of them."""
+    """Models and what serves each: at most `most`, and at most `most_bytes` of memory as `size` tells of each."""
 
-    def __init__(self, bound: int, is_idle: Callable[[D], bool]) -> None:
-        self._bound = bound
-        self._is_idle = is_idle
+    def __init__(self, most: int, most_bytes: int, size: Callable[[D], int], may_go: Callable[[D], bool]) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._size, self._may_go = size, may_go
         self._residents: dict[bytes, D] = {}  # in the order of their last use
 
     def get(self, model: bytes) -> D | None:
@@ -28,16 +28,25 @@ class Residency(Generic[D]):
             self._residents[model] = resident
         return resident
 
-    def admit(self, model: bytes, resident: D) -> D | None:
-        """Take in a model that is not there; what had to go for it. EngineBusy, and nothing changed, if none can."""
-        leaving = None
-        if len(self._residents) >= self._bound:
-            idle = next((m for m, r in self._residents.items() if self._is_idle(r)), None)
-            if idle is None:
-                raise EngineBusy(f"all {self._bound} places are taken by models at work; try again later, or elsewhere")
-            leaving = self._residents.pop(idle)
+    def admit(self, model: bytes, resident: D) -> list[D]:
+        """Take in a model that is not there; what had to go for it. EngineBusy, and nothing changed, if too few can.
+
+        One that is larger than all of the memory is let in alone: whether it fits is its worker's own bound.
+        """
+        places = self._most - len(self._residents)
+        room = self._most_bytes - self.size - self._size(resident)
+        leaving: list[bytes] = []
+        for other, candidate in self._residents.items():
+            if places > 0 and room >= 0:
+                break
+            if self._may_go(candidate):
+                leaving.append(other)
+                places, room = places + 1, room + self._size(candidate)
+        if places <= 0 or (room < 0 and len(leaving) < len(self._residents)):
+            raise EngineBusy("the memory for models is taken by others at work; try again later, or elsewhere")
+        gone = [self._residents.pop(other) for other in leaving]
         self._residents[model] = resident
-        return leaving
+        return gone
 
     def remove(self, model: bytes, resident: D) -> None:
         """Forget `model` if it is this one that serves it."""
@@ -47,3 +56,8 @@ class Residency(Generic[D]):
     def items(self) -> list[tuple[bytes, D]]:
         """All, the least recently used first."""
         return list(self._residents.items())
+
+    @property
+    def size(self) -> int:
+        """Bytes that all of them take."""
+        return sum(map(self._size, self._residents.values()))

@@ -88,7 +88,7 @@ def theatre() -> Theatre:
 
 @pytest.fixture
 async def desk(nursery: trio.Nursery, theatre: Theatre) -> Desk:
-    made = Desk(theatre.launch, queue=2, load_timeout=60)
+    made = Desk(theatre.launch, queue=2, most_rows=1, load_timeout=60)
     nursery.start_soon(made.serve)
     await made.ready.wait()
     theatre.executed.clear()
@@ -280,7 +280,7 @@ async def test_a_model_that_never_loads(
             raise fault
 
     theatre.on_start = on_start
-    desk = Desk(theatre.launch, queue=2, load_timeout=60)
+    desk = Desk(theatre.launch, queue=2, most_rows=1, load_timeout=60)
     nursery.start_soon(desk.serve)
     await desk.ready.wait()
     assert type(desk.outcome) is error
@@ -295,7 +295,7 @@ async def test_the_trial_tries_ones_where_zeros_fail(nursery: trio.Nursery, auto
                 raise ModelFailed("division by zero")
             return await super().run(inputs)
 
-    desk = Desk(Picky().launch, queue=2, load_timeout=60)
+    desk = Desk(Picky().launch, queue=2, most_rows=1, load_timeout=60)
     nursery.start_soon(desk.serve)
     await desk.ready.wait()
     assert isinstance(desk.outcome, Ready)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -23,21 +23,27 @@ from wire.tensors import DataType, TensorSpec, split_bytes
 @dataclass(eq=False)
 class Ticket:
     deadline: float
+    alike: str | None = None
+    rows: int = 1
+    size: int = 1
 
 
 class AdmissionMachine(RuleBasedStateMachine):
-    """Against a plain list: nobody is lost, doubled, overtaken or served late."""
+    """Against a plain list: nobody is lost, doubled, served late, or overtaken but by those who ask alike."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue: Admission[Ticket] = Admission(3)
+        self.queue: Admission[Ticket] = Admission(5, most_rows=4, most_bytes=6)
         self.model: list[Ticket] = []
+        self.taken: list[Ticket] = []
         self.now = 0.0
 
-    @rule(wait=st.integers(0, 5))
-    def add(self, wait: int) -> None:
-        ticket = Ticket(self.now + wait)
-        if len(self.model) == 3:
+    @rule(
+        wait=st.integers(0, 5), alike=st.sampled_from([None, "a", "b"]), rows=st.integers(1, 5), size=st.integers(0, 7)
+    )
+    def add(self, wait: int, alike: str | None, rows: int, size: int) -> None:
+        ticket = Ticket(self.now + wait, alike, rows, size)
+        if len(self.model) >= 5:
             with pytest.raises(EngineBusy):
                 self.queue.add(ticket)
         else:
@@ -51,9 +57,26 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        expected = next((t for t in self.model if t.deadline > self.now), None)
-        self.model = self.model[self.model.index(expected) + 1 :] if expected else []
-        assert self.queue.take(self.now) is expected
+        self.model = [t for t in self.model if t.deadline > self.now]
+        taken = self.queue.take(self.now)
+        assert taken[:1] == self.model[:1]
+        assert [t for t in self.model if t in taken] == taken
+        if len(taken) > 1:
+            assert {t.alike for t in taken} in ({"a"}, {"b"})
+            assert sum(t.rows for t in taken) <= 4
+            assert sum(t.size for t in taken) <= 6
+        for t in self.model:  # nobody was left behind who would have fitted at the end
+            if t not in taken and taken[0].alike is not None and t.alike == taken[0].alike:
+                before = [other for other in taken if self.model.index(other) < self.model.index(t)]
+                assert sum(o.rows for o in before) + t.rows > 4 or sum(o.size for o in before) + t.size > 6
+        self.model = [t for t in self.model if t not in taken]
+        self.taken = taken
+
+    @rule()
+    def put_back(self) -> None:
+        self.queue.put_back(self.taken)
+        self.model = [*self.taken, *self.model]
+        self.taken = []
 
     @rule(step=st.integers(1, 3))
     def pass_time(self, step: int) -> None:
@@ -66,50 +89,58 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @invariant()
     def same_length(self) -> None:
-        assert len(self.queue) == len(self.model) <= 3
+        assert len(self.queue) == len(self.model)
 
 
 class ResidencyMachine(RuleBasedStateMachine):
-    """Against a list in the order of use: only an idle one goes, and always the one unused for longest."""
+    """Against a list in the order of use: only those go that may, those unused for longest, and no more than needed."""
+
+    SIZES: ClassVar = {"a": 1, "b": 2, "c": 3, "d": 4, "e": 9}
 
     def __init__(self) -> None:
         super().__init__()
         self.busy: set[str] = set()
-        self.residency: Residency[str] = Residency(2, lambda r: r not in self.busy)
-        self.model: list[bytes] = []
+        self.residency: Residency[str] = Residency(3, 6, self.SIZES.__getitem__, lambda r: r not in self.busy)
+        self.model: list[str] = []
 
-    @rule(name=st.sampled_from([b"a", b"b", b"c", b"d"]))
-    def load(self, name: bytes) -> None:
+    def fits(self, models: list[str]) -> bool:
+        alone = len(models) == 1
+        return len(models) <= 3 and (alone or sum(map(self.SIZES.__getitem__, models)) <= 6)
+
+    @rule(name=st.sampled_from("abcde"))
+    def load(self, name: str) -> None:
         if name in self.model:
-            assert self.residency.get(name) == name.decode()
+            assert self.residency.get(name.encode()) == name
             self.model.remove(name)
             self.model.append(name)
             return
-        assert self.residency.get(name) is None
-        idle = [m for m in self.model if m.decode() not in self.busy]
-        if len(self.model) == 2 and not idle:
+        assert self.residency.get(name.encode()) is None
+        leaving: list[str] = []
+        for other in self.model:
+            if not self.fits([*(m for m in self.model if m not in leaving), name]) and other not in self.busy:
+                leaving.append(other)
+        after = [*(m for m in self.model if m not in leaving), name]
+        if not self.fits(after):
             with pytest.raises(EngineBusy):
-                self.residency.admit(name, name.decode())
+                self.residency.admit(name.encode(), name)
             return
-        leaving = idle[0] if len(self.model) == 2 else None
-        assert self.residency.admit(name, name.decode()) == (leaving.decode() if leaving else None)
-        if leaving:
-            self.model.remove(leaving)
-        self.model.append(name)
+        assert self.residency.admit(name.encode(), name) == leaving
+        self.model = after
 
-    @rule(name=st.sampled_from("abcd"))
+    @rule(name=st.sampled_from("abcde"))
     def toggle(self, name: str) -> None:
         self.busy ^= {name}
 
-    @rule(name=st.sampled_from([b"a", b"b", b"c"]), same=st.booleans())
-    def remove(self, name: bytes, same: bool) -> None:
-        self.residency.remove(name, name.decode() if same else "another that came since")
+    @rule(name=st.sampled_from("abc"), same=st.booleans())
+    def remove(self, name: str, same: bool) -> None:
+        self.residency.remove(name.encode(), name if same else "another that came since")
         if same and name in self.model:
             self.model.remove(name)
 
     @invariant()
     def same_order(self) -> None:
-        assert [m for m, _ in self.residency.items()] == self.model
+        assert [m for m, _ in self.residency.items()] == [name.encode() for name in self.model]
+        assert self.fits(self.model) or not self.model
 
 
 for machine in (AdmissionMachine, ResidencyMachine):
