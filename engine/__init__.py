@@ -1,9 +1,10 @@
 """The engine: executes strangers' models in processes that can do nothing else.
 
-`open_engine` keeps models loaded and executes them, `inspect` tells a model's signature, `probe` finds out what can
-execute here, `sealed` makes the descriptor a model travels in. Imports `wire` only. Two sides share `messages` and
-`parcels`: the node's (`pool`, `desk`, `link`, `process`) never imports numpy, onnx or a runtime, and the worker's
-(`worker`, `sandbox`, `screen`, `signature`, `backends`) never imports trio: what is not there can't be abused.
+`open_engine` keeps models loaded and executes them, `inspect` tells a model's signature, `probe` what can execute here;
+`sealed` makes the descriptor a `ModelFile` travels in. Imports `wire` only. Two sides share `messages` and `parcels`:
+the node's (`pool`, `desk`, `link`, `process`) never imports numpy, onnx or a runtime, and the worker's (`worker`,
+`sandbox`, `screen`, `external`, `signature`, `backends`, `serving`, `text`, `tokeniser`, `generation`) never imports
+trio: what is not there can't be abused.
 """
 
 from __future__ import annotations
@@ -13,23 +14,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .desk import Execution, Ready
-    from .errors import EngineBusy, EngineError, ExecutionTimeout, ModelFailed, ModelRefused, NotLoaded, WorkerDied
+    from .errors import (
+        EngineBusy,
+        EngineError,
+        ExecutionTimeout,
+        FilesNeeded,
+        ModelFailed,
+        ModelRefused,
+        NotLoaded,
+        WorkerDied,
+    )
     from .inspection import inspect
+    from .interface import SIDE_FILES
     from .messages import Signature
-    from .modelfile import sealed
+    from .modelfile import ModelFile, OpenModel, sealed
     from .pool import Engine, ModelStatus, Settings, open_engine
     from .probing import ProbeReport, probe
 
 __all__ = [
+    "SIDE_FILES",
     "Engine",
     "EngineBusy",
     "EngineError",
     "Execution",
     "ExecutionTimeout",
+    "FilesNeeded",
     "ModelFailed",
+    "ModelFile",
     "ModelRefused",
     "ModelStatus",
     "NotLoaded",
+    "OpenModel",
     "ProbeReport",
     "Ready",
     "Settings",
@@ -43,11 +58,13 @@ __all__ = [
 _HOMES = {
     "desk": ("Execution", "Ready"),
     "errors": (
-        "EngineBusy", "EngineError", "ExecutionTimeout", "ModelFailed", "ModelRefused", "NotLoaded", "WorkerDied",
+        "EngineBusy", "EngineError", "ExecutionTimeout", "FilesNeeded", "ModelFailed", "ModelRefused", "NotLoaded",
+        "WorkerDied",
     ),
     "inspection": ("inspect",),
+    "interface": ("SIDE_FILES",),
     "messages": ("Signature",),
-    "modelfile": ("sealed",),
+    "modelfile": ("ModelFile", "OpenModel", "sealed"),
     "pool": ("Engine", "ModelStatus", "Settings", "open_engine"),
     "probing": ("ProbeReport", "probe"),
 }  # fmt: skip

@@ -19,8 +19,28 @@ class ModelRefused(EngineError):
         self.reason = reason
 
 
+class FilesNeeded(ModelRefused):
+    """The graph keeps weights in files that were not given with it: give these too. Relative to its folder, sorted."""
+
+    def __init__(self, reason: str, paths: tuple[str, ...]) -> None:
+        super().__init__(reason)
+        self.paths = paths
+
+
 class ModelFailed(EngineError):
     """The model failed on this input: the same input fails again, here and elsewhere; send another."""
+
+
+class BeyondHere(ModelFailed):
+    """The input is larger than this peer made the model ready for: send a smaller one, or ask another peer."""
+
+
+class CardError(BeyondHere):
+    """The card could not do this now, most often for want of memory: send a smaller input, or ask another peer."""
+
+
+class CardLost(CardError):
+    """The card, or its driver, failed in a way that only a new process mends."""
 
 
 class WorkerDied(EngineError):
@@ -33,3 +53,5 @@ class ExecutionTimeout(EngineError):
 
 class EngineBusy(EngineError):
     """Too many requests wait already: try again later, or elsewhere."""
+
+    after = 0.0  # in about so many seconds it may be better; 0 where that is not known

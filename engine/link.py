@@ -1,28 +1,32 @@
-"""The node's end of a worker: load once, then run one input after another.
+"""The node's end of a worker: load once, then run one input after another, or let it generate.
 
 Whatever a worker sends is checked like a stranger's bytes; the first that breaks a rule costs it its life.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import trio
 
 from wire.canonical import Record
 from wire.errors import RecordError, RemoteError
+from wire.generation import Interface, Tokens
 from wire.tensors import Tensor, check_headers
 
-from .errors import ModelFailed, ModelRefused, WorkerDied
-from .messages import Failed, FromWorker, Load, Loaded, Ran, Run
-from .modelfile import model_size
+from .bounds import MAX_NEW_TOKENS
+from .errors import FilesNeeded, ModelFailed, ModelRefused, WorkerDied
+from .messages import Failed, FromWorker, Load, Loaded, Needs, Ran, Run, Stop
+from .modelfile import ModelFile, parts_of
 from .parcels import Parcel, ParcelDecoder, pack
 from .process import Process, start
 
 COMMAND = ["-m", "engine.worker"]
+
+OnTokens = Callable[[Tokens], None]  # must neither wait nor raise: the worker's time is everybody's
 
 
 class Runner(Protocol):
@@ -38,6 +42,11 @@ class Runner(Protocol):
     async def run(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int]:
         """Outputs and microseconds; ModelFailed and WorkerDied. After a cancellation it must not be used again."""
 
+    async def generate(
+        self, inputs: Sequence[Tensor], on_tokens: OnTokens, stop: trio.Event
+    ) -> tuple[tuple[Tensor, ...], int, int]:
+        """As `run`, of a generator: also the number of the prompt's tokens. ModelFailed soon after `stop` is set."""
+
 
 class Worker:
     """A `Runner` in a process of its own."""
@@ -51,41 +60,93 @@ class Worker:
     async def run(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int]:
         message = Run(inputs=tuple(t.header for t in inputs))
         parcel = await _ask(self._process, self._decoder, message, inputs)
-        if isinstance(parcel.message, Failed):
-            raise ModelFailed(_printable(parcel.message.message))
+        ran = self._check(parcel.message)
+        return parcel.tensors, ran.compute_us
+
+    async def generate(
+        self, inputs: Sequence[Tensor], on_tokens: OnTokens, stop: trio.Event
+    ) -> tuple[tuple[Tensor, ...], int, int]:
+        await _send(self._process, Run(inputs=tuple(t.header for t in inputs)), inputs)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_at, stop, self._process)
+            end = await self._hear(on_tokens)
+            nursery.cancel_scope.cancel()
+        if isinstance(end, WorkerDied):
+            raise end
+        ran = self._check(end.message)
+        return end.tensors, ran.compute_us, ran.tokens_in
+
+    async def _hear(self, on_tokens: OnTokens) -> Parcel[FromWorker] | WorkerDied:
+        drawn = 0
         try:
-            if not isinstance(parcel.message, Ran):
-                raise RecordError(f"{type(parcel.message).__name__} came in answer to Run")
-            check_headers(parcel.message.outputs, self.loaded.signature.outputs, "outputs")
+            while isinstance((parcel := await _receive(self._process, self._decoder)).message, Tokens):
+                drawn += len(parcel.message.ids)
+                if drawn > MAX_NEW_TOKENS:
+                    return _broke_a_rule(RecordError(f"over {MAX_NEW_TOKENS} tokens"))
+                on_tokens(parcel.message)
+        except WorkerDied as error:
+            return error
+        return parcel
+
+    def _check(self, message: Record) -> Ran:
+        if isinstance(message, Failed):
+            raise ModelFailed(_printable(message.message))
+        try:
+            if not isinstance(message, Ran):
+                raise RecordError(f"{type(message).__name__} came in answer to Run")
+            check_headers(message.outputs, self.loaded.signature.outputs, "outputs")
         except RecordError as error:
             raise _broke_a_rule(error) from error
-        return parcel.tensors, parcel.message.compute_us
+        return message
 
 
 @asynccontextmanager
-async def open_worker(fd: int, cwd: Path, *, threads: int, memory: int) -> AsyncIterator[Worker]:
-    """A worker with the model in `fd` loaded; killed on leaving. `fd` stays the caller's, `cwd` is an empty folder.
+async def open_worker(
+    files: Sequence[ModelFile],
+    cwd: Path,
+    *,
+    threads: int,
+    memory: int,
+    interface: Interface | Literal["auto"] = "tensors",
+) -> AsyncIterator[Worker]:
+    """A worker with the model loaded, the graph first; killed on leaving. `cwd` is an empty folder.
 
+    The files stay the caller's, who can close them from here on: what is loaded needs them no more. FilesNeeded or
     ModelRefused when the model can't be loaded, WorkerDied when the process ended over it, EngineError when none could
     be started. There is no time limit here: put one around it.
     """
-    load = Load(size=model_size(fd), threads=threads, memory=memory)
-    async with start(COMMAND, fd, cwd) as process:
+    load = Load(files=parts_of(files, memory), threads=threads, memory=memory, interface=interface)
+    async with start(COMMAND, [file.fd for file in files], cwd) as process:
         decoder: ParcelDecoder[FromWorker] = ParcelDecoder(FromWorker)
-        parcel = await _ask(process, decoder, load)
-        if isinstance(parcel.message, Failed):
-            raise ModelRefused(_printable(parcel.message.message))
-        if not isinstance(parcel.message, Loaded):
-            raise _broke_a_rule(RecordError(f"{type(parcel.message).__name__} came in answer to Load"))
-        yield Worker(process, parcel.message, decoder)
+        message = (await _ask(process, decoder, load)).message
+        if isinstance(message, Failed):
+            raise ModelRefused(_printable(message.message))
+        if isinstance(message, Needs):
+            raise FilesNeeded(_printable(message.message), message.files)
+        if not isinstance(message, Loaded):
+            raise _broke_a_rule(RecordError(f"{type(message).__name__} came in answer to Load"))
+        if interface not in ("auto", message.signature.interface):
+            raise _broke_a_rule(RecordError(f"it serves {message.signature.interface}, and was to serve {interface}"))
+        yield Worker(process, message, decoder)
 
 
 async def _ask(
     process: Process, decoder: ParcelDecoder[FromWorker], message: Record, tensors: Sequence[Tensor] = ()
 ) -> Parcel[FromWorker]:
+    await _send(process, message, tensors)
+    return await _receive(process, decoder)
+
+
+async def _send(process: Process, message: Record, tensors: Sequence[Tensor] = ()) -> None:
     try:
         for part in pack(message, tensors):
             await process.stream.send_all(part)
+    except trio.BrokenResourceError as error:
+        raise WorkerDied(f"the worker {await process.obituary()}. Ask again: it is started anew") from error
+
+
+async def _receive(process: Process, decoder: ParcelDecoder[FromWorker]) -> Parcel[FromWorker]:
+    try:
         while (parcel := decoder.next()) is None:
             data = await process.stream.receive_some(max(decoder.wanted(), 1 << 16))
             if not data:
@@ -96,6 +157,12 @@ async def _ask(
     except (RecordError, RemoteError) as error:
         raise _broke_a_rule(error) from error
     return parcel
+
+
+async def _stop_at(stop: trio.Event, process: Process) -> None:
+    await stop.wait()
+    with suppress(WorkerDied):  # that is told where its answer is awaited
+        await _send(process, Stop())
 
 
 def _broke_a_rule(error: Exception) -> WorkerDied:

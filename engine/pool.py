@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,67 +11,123 @@ from tempfile import TemporaryDirectory
 
 import trio
 
+from wire.generation import Interface
+from wire.inference import Backend
 from wire.tensors import Tensor
 
-from .bounds import LOAD_TIMEOUT, MAX_MODELS, MAX_QUEUE, MAX_THREADS, MAX_WITHDRAWN, MEMORY, MIN_MEMORY
+from .bounds import (
+    ALL_MEMORY,
+    LOAD_TIMEOUT,
+    MAX_MODELS,
+    MAX_QUEUE,
+    MAX_ROWS,
+    MAX_THREADS,
+    MAX_WITHDRAWN,
+    MEMORY,
+    MIN_MEMORY,
+    WORKER_MEMORY,
+)
 from .desk import Desk, Execution, Ready
 from .errors import EngineError, ModelRefused, NotLoaded
-from .link import Runner, open_worker
+from .link import OnTokens, Runner, open_worker
+from .meter import Rates
+from .modelfile import OpenModel, check_memory, closing
 from .residency import Residency
-
-OpenModel = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator decides; `memory` is what a model may add to its worker, in bytes, `load_timeout` in seconds."""
+    """What an operator decides; `load_timeout` is in seconds.
+
+    `memory` is what one model may add to its worker, `all_memory` what all workers may take before one of them has to
+    go for the next, both in bytes.
+    """
 
     threads: int = 1  # within one operator
     memory: int = MEMORY
+    all_memory: int = ALL_MEMORY
     max_models: int = MAX_MODELS
     queue: int = MAX_QUEUE  # requests that wait for one model
+    max_rows: int = MAX_ROWS  # of one execution, where requests can be joined; 1: they never are
     load_timeout: float = LOAD_TIMEOUT
 
     def __post_init__(self) -> None:
-        if not (1 <= self.threads <= MAX_THREADS and self.memory >= MIN_MEMORY and self.max_models > 0 < self.queue):
+        if not (
+            1 <= self.threads <= MAX_THREADS
+            and self.memory >= MIN_MEMORY
+            and min(self.all_memory, self.max_models, self.queue, self.max_rows) > 0
+        ):
             raise ValueError(
-                f"{self}: threads are 1 to {MAX_THREADS}, memory at least {MIN_MEMORY}, max_models and queue at least 1"
+                f"{self}: threads are 1 to {MAX_THREADS}, memory at least {MIN_MEMORY}, all_memory, "
+                "max_models, queue and max_rows at least 1"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model now. No `pid`: its worker is being started. `memory` in bytes; `queue` counts those that wait."""
+    """One model now. No `pid`: its worker is being started. `memory` in bytes; `queue` counts those that wait.
+
+    One of the `runs` can have answered several of the `requests`.
+    """
 
     model: bytes
     pid: int | None
     memory: int
     queue: int
+    requests: int
     runs: int
     failures: int
+    rates: Rates
+    backend: Backend | None  # None while it is being loaded
+    joins: bool
+    pinned: bool
 
 
 class Engine:
     """Loads models and executes them. Made by `open_engine`."""
 
     def __init__(self, settings: Settings, nursery: trio.Nursery, folder: Path) -> None:
-        self._settings = settings
+        self.settings = settings
         self._nursery = nursery
         self._folder = folder
-        self._residency: Residency[Desk] = Residency(settings.max_models, lambda desk: desk.is_idle)
+        self._residency: Residency[Desk] = Residency(
+            settings.max_models, settings.all_memory, lambda desk: desk.memory, lambda desk: desk.may_go
+        )
         self._withdrawn: OrderedDict[bytes, str] = OrderedDict()
 
-    async def load(self, model: bytes, open_fd: OpenModel) -> Ready:
+    def check_memory(self, size: int) -> None:
+        """ModelRefused when a model whose files have `size` bytes can't be loaded here, before they are opened."""
+        check_memory(size, self.settings.memory)
+
+    async def load(
+        self,
+        model: bytes,
+        open_files: OpenModel,
+        *,
+        interface: Interface = "tensors",
+        size: int = 0,
+        pinned: bool = False,
+    ) -> Ready:
         """Start a worker for `model` and run it once; what is loaded already is only looked up.
 
-        `open_fd` gives a descriptor of the ONNX file that can't be written to (see `sealed`), and is called in a
-        thread at every start of a worker; the engine closes what it gives. Where all places are taken, the least
-        recently used idle model goes. ModelRefused, EngineBusy, or EngineError.
+        `open_files` opens the ONNX graph, the files it refers to and those of `SIDE_FILES` that `interface` is to have,
+        so that nobody can write to them (see `sealed`), and is called in a thread at every start of a worker; the
+        engine closes them as soon as the model is loaded.
+        Where places or memory run out, the least recently used idle models go, but none that is `pinned`; `size` is
+        that of the model's files, in bytes, from which its memory is guessed until it is known. FilesNeeded when the
+        graph refers to others, which is how to find out; ModelRefused, EngineBusy, or EngineError.
         """
         self._check_withdrawn(model)
         desk = self._residency.get(model)
         if desk is None:
-            desk = Desk(lambda: self._launch(open_fd), self._settings.queue, self._settings.load_timeout)
+            desk = Desk(
+                lambda: self._launch(open_files, interface),
+                self.settings.queue,
+                self.settings.max_rows,
+                self.settings.load_timeout,
+                expected=WORKER_MEMORY + 2 * size,
+                pinned=pinned,
+            )
             leaving = self._residency.admit(model, desk)
             self._nursery.start_soon(self._keep, model, desk, leaving)
         await desk.ready.wait()
@@ -80,9 +135,13 @@ class Engine:
             return desk.outcome
         raise desk.outcome or EngineError("the engine is closing; start it again")
 
-    async def execute(self, model: bytes, inputs: Sequence[Tensor], *, deadline: float) -> Execution:
+    async def execute(
+        self, model: bytes, inputs: Sequence[Tensor], *, deadline: float, on_tokens: OnTokens | None = None
+    ) -> Execution:
         """The outputs of `model` on `inputs`, which stand in its signature's order; `deadline` in seconds from now.
 
+        `on_tokens` hears a generator's tokens as they come, provisional until this returns; it must neither wait nor
+        raise. Who is cancelled, or whose deadline passes, stops the generation between two tokens.
         NaN and infinities are passed on as they are. NotLoaded, ModelRefused, ModelFailed, EngineBusy,
         ExecutionTimeout, WorkerDied.
         """
@@ -90,7 +149,12 @@ class Engine:
         desk = self._residency.get(model)
         if desk is None:
             raise NotLoaded("this model is not loaded here; load it, then ask again")
-        return await desk.execute(inputs, trio.current_time() + deadline)
+        return await desk.execute(inputs, trio.current_time() + deadline, on_tokens)
+
+    def check_room(self, model: bytes) -> None:
+        """EngineBusy when too many wait for `model` already, before anything is spent on one more."""
+        if (desk := self._residency.get(model)) is not None:
+            desk.check_room()
 
     async def unload(self, model: bytes) -> None:
         """End the model's worker; who waits for it gets NotLoaded. Nothing happens when it is not loaded."""
@@ -108,16 +172,22 @@ class Engine:
                 pid=desk.worker.pid if desk.worker else None,
                 memory=desk.worker.memory() if desk.worker else 0,
                 queue=desk.waiting,
+                requests=desk.requests,
                 runs=desk.runs,
                 failures=desk.failures,
+                rates=desk.meter.rates(trio.current_time()),
+                backend=desk.outcome.backend if isinstance(desk.outcome, Ready) else None,
+                joins=isinstance(desk.outcome, Ready) and desk.outcome.joins,
+                pinned=desk.pinned,
             )
             for model, desk in self._residency.items()
         ]
 
-    async def _keep(self, model: bytes, desk: Desk, leaving: Desk | None) -> None:
-        if leaving is not None:
-            leaving.close()
-            await leaving.closed.wait()  # its memory is free before ours is needed
+    async def _keep(self, model: bytes, desk: Desk, leaving: Sequence[Desk]) -> None:
+        for other in leaving:
+            other.close()
+        for other in leaving:
+            await other.closed.wait()  # its memory is free before ours is needed
         await desk.serve()
         self._residency.remove(model, desk)
         if desk.withdrawn is not None:
@@ -129,21 +199,24 @@ class Engine:
         if (reason := self._withdrawn.get(model)) is not None:
             raise ModelRefused(reason)
 
-    def _launch(self, open_fd: OpenModel) -> AbstractAsyncContextManager[Runner]:
-        return _launch(open_fd, self._folder, self._settings)
+    def _launch(self, open_files: OpenModel, interface: Interface) -> AbstractAsyncContextManager[Runner]:
+        return _launch(open_files, interface, self._folder, self.settings)
 
 
 @asynccontextmanager
-async def _launch(open_fd: OpenModel, folder: Path, settings: Settings) -> AsyncIterator[Runner]:
+async def _launch(
+    open_files: OpenModel, interface: Interface, folder: Path, settings: Settings
+) -> AsyncIterator[Runner]:
     try:
-        fd = await trio.to_thread.run_sync(open_fd)
+        files = await trio.to_thread.run_sync(open_files)
     except OSError as error:
-        raise EngineError(f"the model's file cannot be opened ({error}); fetch the model again") from error
-    try:
-        async with open_worker(fd, folder, threads=settings.threads, memory=settings.memory) as worker:
+        raise EngineError(f"the model's files cannot be opened ({error}); fetch the model again") from error
+    with closing(files) as opened:
+        async with open_worker(
+            files, folder, threads=settings.threads, memory=settings.memory, interface=interface
+        ) as worker:
+            opened.close()  # sealed files lie in memory: a copy that is not needed beside the worker's own
             yield worker
-    finally:
-        os.close(fd)
 
 
 @asynccontextmanager

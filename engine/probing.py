@@ -17,7 +17,7 @@ from wire.tensors import Tensor
 from .bounds import MIN_MEMORY, PROBE_TIMEOUT
 from .errors import EngineError
 from .link import open_worker
-from .modelfile import sealed
+from .modelfile import ModelFile, sealed
 
 # y = x + x over FP32 [3], IR version 10, opset 21, as onnx.helper builds it (the node itself does without onnx)
 DOUBLE = bytes.fromhex(
@@ -40,16 +40,16 @@ async def probe() -> ProbeReport:
     problems = runtime_problems(await trio.to_thread.run_sync(installed_runtimes))
     try:
         with os.fdopen(sealed([DOUBLE])) as model, TemporaryDirectory(prefix="hallmark-") as folder:
-            backend, sandbox = await _execute(model.fileno(), Path(folder))
+            backend, sandbox = await _execute(ModelFile("model.onnx", model.fileno()), Path(folder))
     except (EngineError, OSError) as error:
         return ProbeReport((), (), (*problems, f"nothing can be executed here: {error}"))
     return ProbeReport((backend,), sandbox, problems)
 
 
-async def _execute(fd: int, folder: Path) -> tuple[Backend, tuple[str, ...]]:
+async def _execute(model: ModelFile, folder: Path) -> tuple[Backend, tuple[str, ...]]:
     x = Tensor.of("x", "FP32", (3,), struct.pack("<3f", 1, -2.5, 3e7))
     with trio.move_on_after(PROBE_TIMEOUT):
-        async with open_worker(fd, folder, threads=1, memory=4 * MIN_MEMORY) as worker:
+        async with open_worker([model], folder, threads=1, memory=4 * MIN_MEMORY) as worker:
             (y,), _ = await worker.run([x])
             if bytes(y.data) != struct.pack("<3f", 2, -5, 6e7):
                 raise EngineError(

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -86,13 +86,15 @@ class Process:
 
 
 @asynccontextmanager
-async def start(command: list[str], fd: int, cwd: Path) -> AsyncIterator[Process]:
-    """Run `python -I` with `command`, then its end of a socket pair, `fd` and our pid as arguments, in `cwd`.
+async def start(command: list[str], fds: Sequence[int], cwd: Path) -> AsyncIterator[Process]:
+    """Run `python -I` with `command`, then its end of a socket pair and our pid as arguments, in `cwd`.
+
+    It gets `fds` under the same numbers; which is which it is told over its stream.
 
     Killed and reaped on leaving. EngineError where the system has no room for another process.
     """
     try:
-        process = _spawn(command, fd, cwd)
+        process = _spawn(command, fds, cwd)
     except OSError as error:
         raise EngineError(f"no worker process could be started ({error}); free some memory or descriptors") from error
     # System tasks, for they must outlive any cancellation of ours: a child is reaped in all cases. They end with it.
@@ -104,7 +106,7 @@ async def start(command: list[str], fd: int, cwd: Path) -> AsyncIterator[Process
         await process.kill()
 
 
-def _spawn(command: list[str], fd: int, cwd: Path) -> Process:
+def _spawn(command: list[str], fds: Sequence[int], cwd: Path) -> Process:
     with ExitStack() as on_failure, ExitStack() as always:
         ours, theirs = socket.socketpair()
         on_failure.callback(ours.close)
@@ -113,11 +115,11 @@ def _spawn(command: list[str], fd: int, cwd: Path) -> Process:
         on_failure.callback(os.close, log)
         always.callback(os.close, log_end)
         popen = subprocess.Popen(
-            [sys.executable, "-I", *command, str(theirs.fileno()), str(fd), str(os.getpid())],
+            [sys.executable, "-I", *command, str(theirs.fileno()), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log_end,
             stderr=log_end,
-            pass_fds=(theirs.fileno(), fd),
+            pass_fds=(theirs.fileno(), *fds),
             cwd=cwd,
             env=_ENVIRONMENT,
             start_new_session=True,  # the terminal's Ctrl-C is for the node, which then drains

@@ -12,8 +12,11 @@ import os
 import resource
 import signal
 import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from .bounds import CARD_DESCRIPTORS
+from .cardfiles import card_files
 from .landlock import give_up_files
 from .seccomp import forbid_calls
 
@@ -38,29 +41,57 @@ def confine(memory: int) -> tuple[str, ...]:
 
     `memory` is how many bytes of address space may be added to what is in use now. There is no way back.
     """
-    threads = len(list(Path("/proc/self/task").iterdir()))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
+    applied = _close([])
+    applied += _limit("memory limit", resource.RLIMIT_AS, pages * resource.getpagesize() + memory)
+    applied += _limit("no new descriptors", resource.RLIMIT_NOFILE, 0)
+    return (*applied, *_seal())
+
+
+def confine_beside_card(memory: int, open_card: Callable[[], None]) -> tuple[str, ...]:
+    """As `confine`, for a process that uses a card; `open_card` opens it, and is called where that is still possible.
+
+    What a card's driver needs is left: its files (see `cardfiles`), descriptors for them, and address space, of which
+    it reserves more than the machine has memory. So `memory` bounds the bytes that can be written to, which
+    reservations are not; what the model may take of the card itself is its backend's to bound. The driver's own
+    threads come after Landlock and so are bound by it.
+    """
+    applied = _close(card_files(), ", but for the card's files and libraries")
+    open_card()
+    pages = int(Path("/proc/self/statm").read_text().split()[5])  # writable and private, as RLIMIT_DATA counts
+    applied += _limit("memory limit on data", resource.RLIMIT_DATA, pages * resource.getpagesize() + memory)
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    few = highest + 1 + CARD_DESCRIPTORS
+    applied += _limit(f"at most {few} descriptors", resource.RLIMIT_NOFILE, few)
+    return (*applied, *_seal())
+
+
+def _close(but: Iterable[tuple[Path, int]], exception: str = "") -> list[str]:
+    threads = len(list(Path("/proc/self/task").iterdir()))
     applied = []
     if _libc.prctl(_DUMPABLE, 0, 0, 0, 0) == 0:
         applied.append("no core, no tracing")
     if _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         applied.append("no new privileges")
-    if abi := give_up_files(_libc):
-        applied.append(f"landlock {abi}" if threads == 1 else f"landlock {abi} on one of {threads} threads")
+    if abi := give_up_files(_libc, but):
+        applied.append(f"landlock {abi}{exception}" + (f" on one of {threads} threads" if threads > 1 else ""))
+    return applied
+
+
+def _seal() -> list[str]:
+    applied = []
     if _drop_capabilities():
         applied.append("no capabilities")
-    limits = {
-        "no core file": (resource.RLIMIT_CORE, 0),
-        "no file writes": (resource.RLIMIT_FSIZE, 0),
-        "memory limit": (resource.RLIMIT_AS, pages * resource.getpagesize() + memory),
-        "no new descriptors": (resource.RLIMIT_NOFILE, 0),
-    }
-    for name, (limit, value) in limits.items():
-        resource.setrlimit(limit, (value, value))
-        applied.append(name)
+    applied += _limit("no core file", resource.RLIMIT_CORE, 0)
+    applied += _limit("no file writes", resource.RLIMIT_FSIZE, 0)
     if forbid_calls(_libc):  # last: it also forbids to change the limits
         applied.append("system-call filter")
-    return tuple(applied)
+    return applied
+
+
+def _limit(name: str, limit: int, value: int) -> list[str]:
+    resource.setrlimit(limit, (value, value))
+    return [name]
 
 
 def _drop_capabilities() -> bool:

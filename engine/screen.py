@@ -1,7 +1,8 @@
-"""What a model may not hold, looked for before the runtime sees it: other files, and other people's native code.
+"""What a model may not hold, looked for before the runtime sees it: files it hides, and other people's native code.
 
 The walk follows the message types themselves, not a list of the places that we remember: an external tensor hides in
-an initialiser, a sparse one, an attribute, a subgraph, a function, a training graph, or whatever comes next.
+an initialiser, a sparse one, an attribute, a subgraph, a function, a training graph, or whatever comes next. Only the
+main graph's own initialisers may be external (see `external`): they alone reach the runtime without a file system.
 Worker side. Source: onnx.proto; the `location` of external data is a path that the runtime would open.
 """
 
@@ -16,14 +17,18 @@ from google.protobuf.message import DecodeError
 
 from .bounds import MAX_NESTING, MAX_NODES
 from .errors import ModelRefused
+from .external import Span, is_external, paths_of, span_of
 
 # The standard's, and the operators built into ONNX Runtime itself. A model's own functions are ONNX again.
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 _TENSOR, _NODE = onnx.TensorProto.DESCRIPTOR.full_name, onnx.NodeProto.DESCRIPTOR.full_name
 
 
-def parse(data: bytes) -> Any:
-    """The ModelProto in `data`, screened. ModelRefused with the sentence that says what is in the way."""
+def parse(data: bytes) -> tuple[Any, list[Span]]:
+    """The ModelProto in `data`, screened, and its external tensors; their files are neither needed nor looked at.
+
+    ModelRefused with the sentence that says what is in the way.
+    """
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -31,12 +36,14 @@ def parse(data: bytes) -> Any:
         raise ModelRefused("this is not an ONNX model (its protobuf does not parse); export it again") from error
     if not model.HasField("graph") or not model.graph.output:
         raise ModelRefused("this is not an ONNX model: it has no graph with outputs; export it again")
-    screen(model)
-    return model
+    return model, screen(model)
 
 
-def screen(model: Any) -> None:
-    """ModelRefused when `model` names other files or native code, or is nested or large beyond the bounds."""
+def screen(model: Any) -> list[Span]:
+    """The external tensors of `model`; ModelRefused when it hides any, names native code, or is beyond the bounds."""
+    graph = model.graph  # one object from here on, so that `is` finds it again
+    spans = [span_of(tensor) for tensor in graph.initializer if is_external(tensor)]
+    paths_of(spans)
     domains = _DOMAINS | {function.domain for function in model.functions}
     nodes = 0
     stack: list[tuple[Any, int]] = [(model, 0)]
@@ -46,7 +53,8 @@ def screen(model: Any) -> None:
             raise ModelRefused(f"the model's graphs are nested deeper than {MAX_NESTING} messages; flatten them")
         kind = message.DESCRIPTOR
         if kind.full_name == _TENSOR:
-            _screen_tensor(message)
+            if is_external(message):
+                raise _hidden(message)
             continue
         if kind.full_name == _NODE:
             nodes += 1
@@ -54,18 +62,20 @@ def screen(model: Any) -> None:
                 raise ModelRefused(f"the model has more than {MAX_NODES} nodes; simplify it")
             _screen_node(message, domains)
         for name, repeated in _ways_down(kind):
+            if message is graph and name == "initializer":
+                continue  # looked at above
             if repeated:
                 stack.extend((child, depth + 1) for child in getattr(message, name))
             elif message.HasField(name):
                 stack.append((getattr(message, name), depth + 1))
+    return spans
 
 
-def _screen_tensor(tensor: Any) -> None:
-    if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
-        raise ModelRefused(
-            f"tensor {tensor.name[:80]!r} keeps its data in another file; save the model with its weights inside "
-            "(onnx.save_model with save_as_external_data=False)"
-        )
+def _hidden(tensor: Any) -> ModelRefused:
+    return ModelRefused(
+        f"tensor {tensor.name[:80]!r} keeps its data in another file, which only the main graph's initialisers may; "
+        "save the model with its weights inside (onnx.save_model with save_as_external_data=False)"
+    )
 
 
 def _screen_node(node: Any, domains: set[str]) -> None:

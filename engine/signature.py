@@ -20,11 +20,11 @@ from .messages import Signature
 
 Shape = Sequence[int | str | None]
 _T = onnx.TensorProto
-# BF16 is absent: ONNX Runtime's Python door gives no way to its bits.
+# Absent is what the Open Inference Protocol has no name for: 8-bit floats, 2- and 4-bit numbers, complex ones.
 _DATATYPE: dict[int, DataType] = {
     _T.BOOL: "BOOL", _T.UINT8: "UINT8", _T.UINT16: "UINT16", _T.UINT32: "UINT32", _T.UINT64: "UINT64",
-    _T.INT8: "INT8", _T.INT16: "INT16", _T.INT32: "INT32", _T.INT64: "INT64", _T.FLOAT16: "FP16", _T.FLOAT: "FP32",
-    _T.DOUBLE: "FP64", _T.STRING: "BYTES",
+    _T.INT8: "INT8", _T.INT16: "INT16", _T.INT32: "INT32", _T.INT64: "INT64", _T.FLOAT16: "FP16", _T.BFLOAT16: "BF16",
+    _T.FLOAT: "FP32", _T.DOUBLE: "FP64", _T.STRING: "BYTES",
 }  # fmt: skip
 
 
@@ -87,6 +87,8 @@ def _free(dim: int | str | None) -> bool:
 
 def _opset(model: Any) -> int:
     versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    if not versions and model.opset_import:
+        return 0  # it uses none of the standard operators, only those of another domain (ai.onnx.ml)
     if not versions or not 0 < versions[0] < 1 << 16:
         raise ModelRefused("the model does not say which version of the ONNX operators it uses; export it again")
     return int(versions[0])

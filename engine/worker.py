@@ -1,99 +1,146 @@
 """The worker: a process that holds one stranger's model and nothing else. `python -I -m engine.worker`.
 
-Its arguments are three numbers: the socket pair's descriptor, the model's, and the parent's process id. It imports what
-it needs, locks itself in (engine.sandbox), and only then reads the model. Everything it says is checked by the node
-as a stranger's word would be. It is not needed to end well: the node kills it.
+Its arguments are two numbers: the socket pair's descriptor and the parent's process id. The model's files are open
+already; the first message says under which numbers. It imports what it needs, locks itself in (engine.sandbox), and
+only then reads the model. Everything it says is checked by the node as a stranger's word would be. It is not needed to
+end well: the node kills it.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from wire.canonical import Record
 from wire.errors import RecordError
 from wire.tensors import Tensor, check_headers
 
-from .errors import EngineError, ModelFailed, ModelRefused
-from .messages import Failed, FromNode, Load, Loaded, Ran, Run, Signature
+from .errors import EngineError, FilesNeeded, ModelFailed, ModelRefused
+from .generation.outbox import Outbox
+from .interface import SIDE_FILES
+from .messages import Failed, FromNode, Load, Loaded, Needs, Part, Ran, Run, Signature, Stop
 from .parcels import Parcel, ParcelDecoder, pack
 from .sandbox import confine, die_with
 
 if TYPE_CHECKING:
-    from .backends import Session
+    from .generation.machine import Piece
+    from .serving import Serve
 
 
 def main(arguments: list[str]) -> None:
     """Serve one model until the node closes its end."""
-    channel, model, parent = map(int, arguments)
+    channel, parent = map(int, arguments)
     die_with(parent)
     desk = _Desk(socket.socket(fileno=channel))
     first = desk.receive()
     if first is None or not isinstance(first.message, Load):
         return
     try:
-        session, loaded = _load(model, first.message)
+        serve, loaded = _load(first.message)
+    except FilesNeeded as error:
+        desk.send(Needs(message=str(error)[:4096], files=error.paths))
+        return
     except EngineError as error:
         desk.fail(error)
         return
     desk.send(loaded)
     while (parcel := desk.receive()) is not None:
+        if isinstance(parcel.message, Stop):
+            continue  # what it was to stop had ended before it came
         try:
-            outputs, elapsed = _run(session, loaded.signature, parcel)
+            outputs, elapsed, tokens_in = _run(serve, loaded.signature, parcel, desk)
         except (EngineError, RecordError) as error:
             desk.fail(error)
         else:
-            desk.send(Ran(outputs=tuple(t.header for t in outputs), compute_us=elapsed), outputs)
+            headers = tuple(t.header for t in outputs)
+            desk.answer(Ran(outputs=headers, compute_us=elapsed, tokens_in=tokens_in), outputs)
 
 
-def _load(fd: int, wish: Load) -> tuple[Session, Loaded]:
+def _load(wish: Load) -> tuple[Serve, Loaded]:
     try:
         from .backends.onnxruntime import OnnxRuntime
+        from .example import run_example
+        from .external import check_spans, settle
         from .screen import parse
         from .signature import describe
+
+        if wish.interface != "tensors":
+            from .serving import serving
     except ImportError as error:
         message = f"ONNX Runtime cannot be imported ({error}); install it: pip install 'hallmark[cpu]'"
         raise EngineError(message) from error
-    sandbox = confine(wish.memory)
-    try:
-        data = _read(fd, wish.size)
-        model = parse(data)
-        session = OnnxRuntime(data, wish.threads)
-        signature = describe(model, session.output_shapes())
-    except MemoryError as error:
-        raise ModelRefused(f"the model needs more than the {wish.memory} bytes of memory it may have") from error
-    return session, Loaded(signature=signature, backend=session.backend, sandbox=sandbox)
+    graph, *others = wish.files
+    with _mapped(others) as files:
+        sandbox = confine(wish.memory - sum(part.size for part in others))
+        try:
+            data = _read(graph)
+            model, spans = parse(data)
+            check_spans(spans, {path: len(content) for path, content in files.items()})
+            session = OnnxRuntime(*settle(data, model, spans, files), wish.threads)
+            signature = describe(model, session.output_shapes())
+            serve: Serve = lambda inputs, _: (*session.run(inputs), 0)  # noqa: E731
+            if wish.interface != "tensors":
+                side = {path: bytes(files[path]) for path in SIDE_FILES if path in files}
+                serve, signature = serving(session, signature, wish.interface, side)
+            example_us = None
+            if signature.interface != "generate":  # only a generator speaks to a listener
+                example_us = run_example(files, signature, lambda inputs: serve(inputs, None)[:2])  # type: ignore[arg-type]
+        except MemoryError as error:
+            raise ModelRefused(f"the model needs more than the {wish.memory} bytes of memory it may have") from error
+    return serve, Loaded(signature=signature, backend=session.backend, sandbox=sandbox, example_us=example_us)
 
 
-def _read(fd: int, size: int) -> bytes:
+@contextmanager
+def _mapped(parts: Sequence[Part]) -> Iterator[dict[str, bytes | mmap.mmap]]:
+    """The files' contents by path, as long as this lasts. Mapped, not read: the runtime copies what it needs.
+
+    To be entered before the sandbox is: Python duplicates a mapping's descriptor, and inside no new one can be had.
+    """
+    with ExitStack() as leaving:
+        files: dict[str, bytes | mmap.mmap] = {}
+        for part in parts:
+            content: bytes | mmap.mmap = b""
+            if part.size:  # private, for a sealed file allows no other mapping on every kernel
+                content = leaving.enter_context(mmap.mmap(part.fd, part.size, mmap.MAP_PRIVATE, mmap.PROT_READ))
+            os.close(part.fd)
+            files[part.path] = content
+        yield files
+
+
+def _read(part: Part) -> bytes:
     pieces, at = [], 0
-    while at < size and (piece := os.pread(fd, size - at, at)):
+    while at < part.size and (piece := os.pread(part.fd, part.size - at, at)):
         pieces.append(piece)
         at += len(piece)
-    os.close(fd)
+    os.close(part.fd)
     return b"".join(pieces)  # usually one piece, and then no copy
 
 
-def _run(session: Session, signature: Signature, parcel: Parcel[FromNode]) -> tuple[list[Tensor], int]:
+def _run(serve: Serve, signature: Signature, parcel: Parcel[FromNode], desk: _Desk) -> tuple[list[Tensor], int, int]:
     if not isinstance(parcel.message, Run):
         raise ModelFailed(f"a {type(parcel.message).__name__} came where an execution was awaited")
     check_headers(parcel.message.inputs, signature.inputs, "inputs")
     try:
-        outputs, elapsed = session.run(parcel.tensors)
+        outputs, elapsed, tokens_in = serve(parcel.tensors, desk)
     except MemoryError as error:
         raise ModelFailed("this input needs more memory than the model may have; send a smaller one") from error
     check_headers([t.header for t in outputs], signature.outputs, "outputs")
-    return outputs, elapsed
+    return outputs, elapsed, tokens_in
 
 
 class _Desk:
-    """The worker's end of the socket pair. Blocking: there is nothing else to do meanwhile."""
+    """The worker's end of the socket pair. Blocking: there is nothing else to do meanwhile. Listens to generations."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._decoder: ParcelDecoder[FromNode] = ParcelDecoder(FromNode)
+        self._outbox = Outbox()
 
     def receive(self) -> Parcel[FromNode] | None:
         """The next parcel; None when the node has closed its end."""
@@ -104,12 +151,31 @@ class _Desk:
             self._decoder.feed(data)
         return parcel
 
+    def answer(self, message: Record, tensors: list[Tensor] | None = None) -> None:
+        """Send what ends a run, after all that was said in it."""
+        for tokens in self._outbox.rest():
+            self.send(tokens)
+        self.send(message, tensors)
+
     def send(self, message: Record, tensors: list[Tensor] | None = None) -> None:
         for part in pack(message, tensors or ()):
             self._channel.sendall(part)
 
+    def say(self, piece: Piece) -> None:
+        for tokens in self._outbox.add(piece, monotonic()):
+            self.send(tokens)
+
+    def stopped(self) -> bool:
+        """Whether the node has sent a Stop since the run began, or is gone."""
+        try:
+            data = self._channel.recv(1 << 16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        self._decoder.feed(data)
+        return not data or self._decoder.next() is not None  # nothing but a Stop may come before we have answered
+
     def fail(self, error: Exception) -> None:
-        self.send(Failed(message=str(error)[:4096]))
+        self.answer(Failed(message=str(error)[:4096]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from engine import (
     EngineBusy,
     ExecutionTimeout,
     ModelFailed,
+    ModelFile,
     ModelRefused,
     NotLoaded,
+    OpenModel,
     Ready,
     Settings,
     WorkerDied,
@@ -34,6 +36,7 @@ from engine import (
 )
 from engine.bounds import MAX_LOG
 from engine.link import open_worker
+from engine.modelfile import closing
 from wire.arrays import from_array, to_array
 from wire.tensors import Tensor, join_bytes, split_bytes
 
@@ -42,14 +45,14 @@ from .models import build, file_reader, magika_model, mlp, text_and_many, troubl
 MIB = 1024 * 1024
 
 
-def file_of(model: Any) -> Callable[[], int]:
+def file_of(model: Any) -> OpenModel:
     data = model if isinstance(model, bytes) else model.SerializeToString()
-    return lambda: sealed([data])
+    return lambda: [ModelFile("model.onnx", sealed([data]))]
 
 
 async def inspect_model(model: Any, memory: int = 1024 * MIB, timeout: float = 60) -> Any:  # noqa: ASYNC109
-    with os.fdopen(file_of(model)()) as file:
-        return await inspect(file.fileno(), memory=memory, timeout=timeout)
+    with closing(files := file_of(model)()):
+        return await inspect(files, memory=memory, timeout=timeout)
 
 
 def directly(model: bytes, feeds: dict[str, Any]) -> list[Any]:
@@ -258,7 +261,7 @@ sys.stdout.buffer.write(session.run(None, {"x": numpy.zeros(2048, "f")})[0].toby
 """
 UNSCREENED = """
 import sys, engine.screen
-engine.screen.screen = lambda model: None
+engine.screen.screen = lambda model: []
 from engine.worker import main
 main(sys.argv[1:])
 """
@@ -278,8 +281,8 @@ async def test_a_file_beside_the_worker_is_read_neither_by_the_rules_nor_against
     assert done.stdout == secret
 
     async def load() -> None:
-        with os.fdopen(sealed([model])) as file:
-            async with open_worker(file.fileno(), tmp_path, threads=1, memory=512 * MIB):
+        with closing(files := file_of(model)()):
+            async with open_worker(files, tmp_path, threads=1, memory=512 * MIB):
                 pass
 
     with pytest.raises(ModelRefused, match="another file"):
@@ -334,7 +337,7 @@ async def test_a_model_that_outgrows_its_memory_is_refused() -> None:
             await engine.load(b"big", file_of(big))
         assert engine.loaded() == []
     with os.fdopen(os.memfd_create("writable")) as file, pytest.raises(ValueError, match="reading only"):
-        await inspect(file.fileno())
+        await inspect([ModelFile("model.onnx", file.fileno())])
 
 
 async def test_loading_can_be_cancelled_and_the_engine_closed_at_any_time() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.messages import Failed, FromNode, FromWorker, Load, Ran, Run
+from engine.messages import Failed, FromNode, FromWorker, Load, Part, Ran, Run
 from engine.parcels import ParcelDecoder, pack
 from wire.bounds import MAX_DATA, MAX_TENSOR_BYTES
 from wire.canonical import encode
@@ -83,7 +83,8 @@ def test_lies_about_size_are_refused_before_the_bytes_come() -> None:
 
 
 def test_the_other_sides_messages_are_refused() -> None:
-    for kind, message in ((FromNode, Failed(message="no")), (FromWorker, Load(size=1, threads=1, memory=2**30))):
+    load = Load(files=(Part(path="model.onnx", fd=3, size=1),), threads=1, memory=2**30)
+    for kind, message in ((FromNode, Failed(message="no")), (FromWorker, load)):
         decoder: ParcelDecoder[Run] = ParcelDecoder(kind)
         decoder.feed(b"".join(bytes(p) for p in pack(message)))
         with pytest.raises(RecordError):

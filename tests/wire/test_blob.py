@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.blob import Outline, outline_of, read_outline
+from wire.blob import CheckedChunk, Outline, outline_of, read_outline
 from wire.bounds import CHUNK, MAX_BLOB
 from wire.canonical import encode
 from wire.cid import content_hash
@@ -64,3 +64,10 @@ def test_any_bytes_are_an_outline_or_a_record_error(data: bytes) -> None:
         assert encode(read_outline(data, content_hash(data))) == data
     except RecordError:
         return
+
+
+def test_a_checked_chunk_is_what_its_hash_says_or_nothing() -> None:
+    assert CheckedChunk(content_hash(b"a"), b"a") == (content_hash(b"a"), b"a")
+    for data in (b"", b"b", bytes(CHUNK + 1)):
+        with pytest.raises(RecordError, match=r"do not match the hash|the bounds are"):
+            CheckedChunk(content_hash(data) if data != b"b" else content_hash(b"a"), data)

@@ -34,6 +34,8 @@ TYPES = {
     "uint128 price,uint64 started,uint64 finished)",
     "Commit": "Commit(bytes32 request,bytes32 committee,uint64 epoch,bytes32 commitment)",
     "Vote": "Vote(bytes32 receipt,bytes32 committee,uint64 epoch,uint8 verdict)",
+    "Benchmark": "Benchmark(address measurer,bytes32 benchmark)",
+    "Countersignature": "Countersignature(address provider,bytes32 benchmark)",
 }
 DOMAINS = st.builds(Domain, chain_id=st.integers(0, 2**63 - 1), contract=st.binary(min_size=20, max_size=20))
 

@@ -137,6 +137,7 @@ def test_addresses_carry_eip55s_checksum(text: str) -> None:
         text + "0",
         text[:10] + " " + text[10:],
         text[:12] + "  " + text[14:],
+        text[:-2].lower() + "  ",
         "0x",
         "",
         "0xg" + text[3:],

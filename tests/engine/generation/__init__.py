@@ -1,0 +1,1 @@
+"""Generation, from the dice to the tokens of a real decoder."""
