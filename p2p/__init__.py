@@ -10,6 +10,7 @@ from .bootstrap import Attempt
 from .fetching import fetch_blob
 from .gossip import Admission
 from .host import Host, PeerStatus, open_host
+from .records import Judge
 from .streams import ByteStream, Channel
 from .uploads import Uploads
 
@@ -20,6 +21,7 @@ __all__ = [
     "ByteStream",
     "Channel",
     "Host",
+    "Judge",
     "PeerStatus",
     "Uploads",
     "fetch_blob",

@@ -5,7 +5,7 @@ Chunks and outlines go out in turns that are shared among the peers who ask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import trio
@@ -46,8 +46,13 @@ class BlobStore(Protocol):
         """Keep chunks, given as (hash, data), already checked."""
 
 
-async def serve_blobs(channel: Channel, store: BlobStore, uploads: Uploads) -> None:
-    """Answer one request of the protocol `blobs`; chunks go out in turns that `uploads` shares among all peers."""
+async def serve_blobs(
+    channel: Channel, store: BlobStore, uploads: Uploads, on_outline: Callable[[bytes, str], None] | None = None
+) -> None:
+    """Answer one request of the protocol `blobs`; chunks go out in turns that `uploads` shares among all peers.
+
+    `on_outline` is told the blob and the peer once an outline has gone out whole, which is how a fetch begins.
+    """
     request: BlobRequest = await channel.receive(BlobRequest, timeout=bounds.BLOB_TIMEOUT)
     match request:
         case AskManifest():
@@ -56,19 +61,23 @@ async def serve_blobs(channel: Channel, store: BlobStore, uploads: Uploads) -> N
                 raise _not_here("the model", request.model)
             await channel.send(ManifestReply(body=manifest.body, signature=manifest.signature))
         case AskOutline():
-            async with uploads.turn(channel.peer):
+            async with uploads.turn(channel.peer) as sends:
                 outline = store.outline(request.blob)
                 if outline is None:
                     raise _not_here("the blob", request.blob)
                 data = encode(outline)
+                sends(len(data))
                 await channel.send(BlobReply(size=len(data)))
                 await _upload(channel, data)
+            if on_outline is not None:
+                on_outline(request.blob, channel.peer)
         case AskChunks():
             for digest in request.hashes:
-                async with uploads.turn(channel.peer):
+                async with uploads.turn(channel.peer) as sends:
                     chunk = store.chunk(digest)
                     if chunk is None:
                         raise _not_here("the chunk", digest)
+                    sends(len(chunk))
                     await _upload(channel, chunk)
 
 

@@ -1,15 +1,16 @@
-"""Finding who has a model: a Kademlia DHT of provider records, kept fresh as peers come and go.
+"""Finding who has a model, and what was said under a name: a Kademlia DHT, kept fresh as peers come and go.
 
-Records of peers that are gone stay in a DHT for a day, so what it answers is a hint: whom to ask, never who is there.
+Provider records of peers that are gone stay for a day, so what they say is a hint: whom to ask, never who is there.
+Value records speak for themselves: a judge knows which are good and which of two is newer (`p2p/records.py`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import trio
-from libp2p.kad_dht.kad_dht import DHTMode, KadDHT, _encode_key
+from libp2p.kad_dht.kad_dht import DHTMode, _encode_key
 from libp2p.tools.anyio_service import background_trio_service
 
 from wire.cid import to_cid
@@ -17,6 +18,9 @@ from wire.cid import to_cid
 from . import bounds
 from .addresses import parse_peer
 from .guard import SafeHost
+from .kademlia import SafeKadDHT
+from .records import Judge, Records, name_of
+from .values import Values
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +33,26 @@ _ROUND = 60.0
 class Discovery:
     """The DHT as the rest of the program sees it. Every call is bounded in time and raises nothing for peers' sake."""
 
-    def __init__(self, host: SafeHost, serves: bool, learn: Callable[[str, Iterable[str]], None]) -> None:
+    def __init__(
+        self,
+        host: SafeHost,
+        serves: bool,
+        learn: Callable[[str, Iterable[str]], None],
+        reach: Callable[[str], Awaitable[None]],
+        judge: Judge | None,
+    ) -> None:
         self._host, self._learn = host, learn
+        self._records = Records(host, judge)
+        self._values = Values(host, self._records, learn, reach)
         self._mode = DHTMode.SERVER if serves else DHTMode.CLIENT
-        self._dht: KadDHT | None = None
+        self._dht: SafeKadDHT | None = None
         self._stale = trio.Event()
         self._provided: dict[bytes, bool] = {}  # whether any peer took the announcement
+        self._owned: dict[bytes, tuple[bytes, float]] = {}  # by name: a record of ours, and when to put it again
 
     async def run(self) -> None:
         """Serve until cancelled or until the library's service fails; may be run again."""
-        dht = KadDHT(self._host, self._mode, enable_random_walk=False)
+        dht = SafeKadDHT(self._host, self._mode, self._records)
         async with background_trio_service(dht):
             self._dht = dht
             try:
@@ -92,6 +106,30 @@ class Discovery:
                 providers[str(info.peer_id)] = None
         return list(providers)[: bounds.PROVIDERS]
 
+    async def put_record(self, key: bytes, value: bytes) -> bool:
+        """Give a record to the peers nearest to its key; whether any other took it.
+
+        It is given again when nobody took it, and every hour, until a newer one is met. False for one that is older
+        than what is known. ValueError when it is over a bound or the judge refuses it.
+        """
+        name = name_of(key)
+        if self._records.order(name, value) is None:
+            raise ValueError(f"the record ({len(value)} bytes) is over a bound, or not one that peers would take")
+        if not self._records.offer(name, value):
+            return False
+        self._owned.pop(name, None)
+        self._owned[name] = (value, trio.current_time())
+        if len(self._owned) > bounds.RECORDS_OWNED:
+            del self._owned[next(iter(self._owned))]
+        return await self._put(name)
+
+    async def get_record(self, key: bytes) -> bytes | None:
+        """The newest good record that the peers nearest to the key, or this one, hold."""
+        name = name_of(key)
+        if self._dht is not None:
+            await self._values.find(self._dht, name)
+        return self._records.newest(name)
+
     async def find_peer(self, peer_id: str) -> None:
         """Ask the DHT where a peer is; what it says is learnt."""
         if self._dht is None:
@@ -117,7 +155,21 @@ class Discovery:
             self._provided[digest] = taken
         return taken
 
-    async def _refresh(self, dht: KadDHT) -> None:
+    async def _put(self, name: bytes) -> bool:
+        value, _ = self._owned[name]
+        if self._dht is None:
+            return False
+        taken = 0
+        with trio.move_on_after(bounds.PROVIDE_TIMEOUT):
+            taken = await self._values.put(self._dht, name, value)
+        if name in self._owned and self._owned[name][0] == value:  # neither given up nor replaced meanwhile
+            if self._records.order(name, value) is None or self._records.newest(name) not in (value, None):
+                del self._owned[name]  # no longer good, or no longer the newest
+            else:
+                self._owned[name] = (value, trio.current_time() + (bounds.RECORD_EVERY if taken else 0))
+        return taken > 0
+
+    async def _refresh(self, dht: SafeKadDHT) -> None:
         """Keep the routing table near the truth, announce what nobody took yet, bound what strangers announce."""
         while True:
             with trio.move_on_after(_ROUND):
@@ -133,6 +185,11 @@ class Discovery:
                     break
                 await self._announce(digest)
                 await trio.sleep(_PACE)
+            for name in [n for n, (_, due) in self._owned.items() if due <= trio.current_time()]:
+                if not dht.get_routing_table_size():
+                    break
+                if name in self._owned:
+                    await self._put(name)
             records = dht.provider_store.providers
             for key in list(records)[: max(0, len(records) - _RECORDS)]:
                 del records[key]

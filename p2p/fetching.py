@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 
 import trio
 
-from wire.blob import AskChunks, AskOutline, BlobReply, Outline, read_outline
+from wire.blob import AskChunks, AskOutline, BlobReply, CheckedChunk, Outline, read_outline
 from wire.cid import content_hash, to_cid
 from wire.errors import ErrorCode, RecordError, RemoteError
 
@@ -22,7 +22,10 @@ from .serving import sole
 from .transfer import Ask, Cut, Finish, Say, Store, Transfer
 
 OnProgress = Callable[[int, int, str, str], None]
-"""Called with bytes done, bytes in all, the peer's id, and what happened ("" when it is only more bytes)."""
+"""Called with bytes on disk, bytes in all, the peer's id, and what happened.
+
+"" is only a chunk that came from that peer; and with no peer's id, that more is on disk.
+"""
 
 _USELESS = (ErrorCode.NOT_FOUND, ErrorCode.WRONG_DATA)  # who failed so with the outline has no chunks for us
 _TICK = 0.1  # seconds; how late a silence, or the end of a rest, may be noticed
@@ -160,9 +163,9 @@ class _Fetch:
         self._digests = list(self._repeats)
         sizes = {outline.chunk(index): outline.chunk_bytes(index) for index in missing}
         self._sizes = [sizes[digest] for digest in self._digests]
-        self._done = outline.size - sum(map(outline.chunk_bytes, missing))
+        self._done = outline.size - sum(map(outline.chunk_bytes, missing))  # on disk: what a crash now would leave
         self._transfer = Transfer(self._sizes, _from_somewhere(len(self._digests), host.peer_id))
-        self._held: dict[int, bytes] = {}  # come, and not yet stored
+        self._held: dict[int, CheckedChunk] = {}  # come, and not yet stored
         self._open: dict[str, set[trio.CancelScope]] = {}
         self._finished = trio.Event()
         self._whole = False
@@ -235,21 +238,24 @@ class _Fetch:
             await channel.send(AskChunks(hashes=tuple(self._digests[piece] for piece in left)))
             while left:
                 piece = left[0]
-                data = bytes(await channel.receive_data(self._sizes[piece], timeout=bounds.BLOB_TIMEOUT))
-                if content_hash(data) != self._digests[piece]:
-                    raise RemoteError(ErrorCode.WRONG_DATA, "it sent bytes that do not match their hash")
+                data = await channel.receive_data(self._sizes[piece], timeout=bounds.BLOB_TIMEOUT)
+                try:
+                    chunk = CheckedChunk(self._digests[piece], bytes(data))
+                except RecordError:
+                    raise RemoteError(ErrorCode.WRONG_DATA, "it sent bytes that do not match their hash") from None
                 del left[0]
                 if self._transfer.arrived(ask.number, piece, trio.current_time()):
-                    self._held[piece] = data
-                    self._done += len(data) * self._repeats[self._digests[piece]]
+                    self._held[piece] = chunk
                     self._tell(ask.peer, "")
                 self._step()
 
     async def _keep(self, pieces: Sequence[int]) -> None:
-        await self._store.put_chunks([(self._digests[piece], self._held[piece]) for piece in pieces])
+        await self._store.put_chunks([self._held[piece] for piece in pieces])
         for piece in pieces:
             del self._held[piece]
+            self._done += self._sizes[piece] * self._repeats[self._digests[piece]]
         self._transfer.stored()
+        self._tell("", "")
         self._step()
 
     def _tell(self, peer: str, event: str) -> None:

@@ -60,7 +60,15 @@ class Gossip:
     async def run(self) -> None:
         """Serve until cancelled or until the library's service fails; may be run again."""
         protocols = [TProtocol(p) for p in (PROTOCOL_ID_V12, PROTOCOL_ID_V11, PROTOCOL_ID)]
-        router = GossipSub(protocols, degree=6, degree_low=4, degree_high=12, heartbeat_interval=1)
+        router = GossipSub(
+            protocols,
+            degree=6,
+            degree_low=4,
+            degree_high=12,
+            heartbeat_interval=1,
+            # It would turn the second into thirty in a small network, and who reconnects is deaf and mute until then.
+            adaptive_gossip_enabled=False,
+        )
         pubsub = SafePubsub(
             self._host, router, self._network.protocol("x").removesuffix("x/1"), self._admit, self._offend
         )

@@ -41,14 +41,14 @@ class SafeHost(BasicHost):
         peer = str(net_stream.muxed_conn.peer_id)
         full = self._streams[peer] >= bounds.STREAMS_PER_PEER or self._streams.total() >= bounds.STREAMS
         if full or not self._admits(peer):
-            await _reset(net_stream)
+            await reset(net_stream)
             return
         self._streams[peer] += 1
         try:
             await super()._swarm_stream_handler(net_stream)
         except Exception:  # this is the fence: a peer's bytes may have provoked anything
             log.warning("a stream of %s (%s) failed", peer, net_stream.get_protocol(), exc_info=True)
-            await _reset(net_stream)
+            await reset(net_stream)
         finally:
             self._streams[peer] -= 1
             if not self._streams[peer]:
@@ -88,8 +88,9 @@ class Watch(INotifee):
         pass
 
 
-async def _reset(stream: INetStream) -> None:
-    with trio.move_on_after(bounds.CLOSE_TIMEOUT):
+async def reset(stream: INetStream) -> None:
+    """End both directions of the stream, even in a cancelled task. Raises nothing."""
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.CLOSE_TIMEOUT):
         try:
             await stream.reset()
         except Exception:  # it was broken already, in one of the library's many ways; there is nothing left to end

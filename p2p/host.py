@@ -30,10 +30,12 @@ from .netstream import NetByteStream
 from .peerbook import PeerBook
 from .pool import Pool, Replay
 from .rates import Standing
+from .records import Judge
 from .serving import Handler, Server, sole
 from .streams import ByteStream, Channel
 from .supervise import keep_running
 from .swarm import open_swarm
+from .uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,25 @@ class PeerStatus:
 class Host:
     """A running peer. Made by `open_host`."""
 
-    def __init__(self, key: NodeKey, network: Network, nursery: trio.Nursery, listens: bool, book: PeerBook) -> None:
+    def __init__(
+        self,
+        key: NodeKey,
+        network: Network,
+        nursery: trio.Nursery,
+        listens: bool,
+        book: PeerBook,
+        judge: Judge | None,
+        uploads: Uploads,
+    ) -> None:
         self.peer_id = key.peer_id
         self.network, self._nursery, self._book = network, nursery, book
         self._addresses, self._standing = AddressBook(), Standing()
-        self._server, self._pool = Server(), Pool[NetByteStream]()
+        self._uploads, self._server, self._pool = uploads, Server(uploads), Pool[NetByteStream]()
         self._swarm = open_swarm(key)
         self._host = SafeHost(self._swarm, self._is_welcome, self._on_identified)
         self._dialler = Dialler(self._swarm, nursery)
         self._gossip = Gossip(self._host, network, self._standing, self._expel)
-        self.discovery = Discovery(self._host, listens, self.learn)
+        self.discovery = Discovery(self._host, listens, self.learn, self._visit, judge)
         self._bootstrap: Bootstrap | None = None
         self._handlers: dict[str, Handler] = {}
 
@@ -95,7 +106,8 @@ class Host:
             stream = await self._fresh(peer_id, protocol)
         channel, clean = Channel(stream, peer_id), False
         try:
-            yield channel
+            with self._uploads.beside(protocol):
+                yield channel
             clean = True
         except Exception as error:
             clean = channel.error is not None and sole(error) is channel.error
@@ -166,6 +178,14 @@ class Host:
         """Peer ids that are said to have the content; see `Discovery.find_providers`."""
         return await self.discovery.find_providers(digest)
 
+    async def put_record(self, key: bytes, value: bytes) -> bool:
+        """Keep a record of ours in the DHT; see `Discovery.put_record`."""
+        return await self.discovery.put_record(key, value)
+
+    async def get_record(self, key: bytes) -> bytes | None:
+        """The newest good record under a key; see `Discovery.get_record`."""
+        return await self.discovery.get_record(key)
+
     def bootstrap_report(self) -> list[Attempt]:
         """What was tried to join the network, and why it failed where it did."""
         return self._bootstrap.report() if self._bootstrap is not None else []
@@ -192,6 +212,11 @@ class Host:
             if not fresh:
                 raise
             await self._reach(peer_id, fresh, bounds.DIAL_TIMEOUT)
+
+    async def _visit(self, peer_id: str) -> None:
+        """Reach a peer of the DHT's, or give up soon: there are others."""
+        if not self._dialler.is_connected(peer_id):
+            await self._reach(peer_id, self._known(peer_id), bounds.RECORD_PATIENCE)
 
     def _known(self, peer_id: str) -> list[Multiaddr]:
         texts = dict.fromkeys(self._addresses.of(peer_id))
@@ -318,18 +343,21 @@ async def open_host(
     listen: Sequence[str],
     bootstraps: Sequence[str] = (),
     peerbook: Path | None = None,
+    judge: Judge | None = None,
+    uploads: Uploads | None = None,
 ) -> AsyncIterator[Host]:
     """Run a peer for the length of the block.
 
     `listen`: multiaddresses like `/ip4/0.0.0.0/tcp/4001`, or none for a peer that only dials. `bootstraps`: full
-    multiaddresses. `peerbook`: where known peers are saved. ValueError for a `listen` that is no such address, OSError
+    multiaddresses. `peerbook`: where known peers are saved. `judge`: ranks the DHT's value records, which without one
+    are all refused. `uploads`: what gives way to exchanges. ValueError for a `listen` that is no such address, OSError
     when it cannot be listened on.
     """
     targets = [listenable(address) for address in listen]
     failure: Exception | None = None
     try:
         async with trio.open_nursery() as nursery:
-            host = Host(key, network, nursery, bool(listen), PeerBook(peerbook))
+            host = Host(key, network, nursery, bool(listen), PeerBook(peerbook), judge, uploads or Uploads())
             async with host._run(targets, bootstraps):
                 try:
                     yield host

@@ -8,6 +8,7 @@ gone, and nothing else.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -37,6 +38,9 @@ class SocketLink:
 
     def __init__(self, socket: trio.socket.SocketType) -> None:
         self._socket = socket
+        if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
+            with suppress(OSError):  # one that is closed already fails when it is used
+                socket.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, bounds.UNSENT)
 
     def push(self, data: memoryview) -> int:
         """Send now what can be sent without waiting; how many bytes that was."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 from libp2p.abc import INetStream
 from libp2p.network.stream.exceptions import StreamEOF
+
+from .yamux import YamuxStream
 
 
 class NetByteStream:
@@ -41,8 +45,15 @@ class NetByteStream:
 
     def resting(self) -> bool:
         """Whether both directions are open and nothing unread has come, as far as this side knows."""
-        inner = self._stream.muxed_stream  # type: ignore[attr-defined]  # NetStream has it, its interface does not
-        return bool(inner.resting)
+        return self._inner.resting
+
+    def on_end(self, call: Callable[[], object] | None) -> None:
+        self._inner.on_end(call)
+
+    @property
+    def _inner(self) -> YamuxStream:
+        inner: YamuxStream = self._stream.muxed_stream  # type: ignore[attr-defined]  # its interface lacks it
+        return inner
 
 
 def _text(error: Exception) -> str:

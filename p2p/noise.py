@@ -63,6 +63,10 @@ class NoiseSession(BaseSession):
         """Whether so much is queued that data should wait for `room`."""
         return len(self._pending) > bounds.SEND_QUEUE
 
+    def holds_up(self, size: int) -> bool:
+        """Whether a write of so many bytes should wait for `room`: a small one, an answer or a vote, does so later."""
+        return len(self._pending) > bounds.SEND_QUEUE * (2 if size <= bounds.SMALL_WRITE else 1)
+
     @property
     def queued(self) -> int:
         """Sealed bytes that the socket has not taken yet."""

@@ -108,6 +108,9 @@ class Replay:
     async def reset(self) -> None:
         await self.stream.reset()
 
+    def on_end(self, call: Callable[[], object] | None) -> None:
+        self.stream.on_end(call)
+
     def _settle(self) -> None:
         self._fresh = None
         self._said.clear()

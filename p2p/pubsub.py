@@ -44,6 +44,7 @@ class SafePubsub(Pubsub):
         )
         self._prefix, self._admit, self._offend = prefix, admit, offend
         self._inbound: set[INetStream] = set()
+        self._opening: dict[ID, trio.Lock] = {}
 
     async def run(self) -> None:
         try:
@@ -105,10 +106,18 @@ class SafePubsub(Pubsub):
         await self.router.publish(self.my_id, message)
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
-        stream = self.peers.get(peer_id)
-        if stream is not None and stream.muxed_conn.is_closed:
-            self._drop(peer_id)
-        await super()._handle_new_peer(peer_id)
+        # The library may try twice at once; the later stream then takes the place of the earlier one, whose task and
+        # queue nobody ends.
+        lock = self._opening.setdefault(peer_id, trio.Lock())
+        try:
+            async with lock:
+                stream = self.peers.get(peer_id)
+                if stream is not None and stream.muxed_conn.is_closed:
+                    self._drop(peer_id)
+                await super()._handle_new_peer(peer_id)
+        finally:
+            if not lock.locked():
+                self._opening.pop(peer_id, None)
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
         if not self._peer_is_connected(peer_id):

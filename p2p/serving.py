@@ -11,6 +11,7 @@ from wire.errors import ErrorCode, RecordError, RemoteError
 
 from . import bounds
 from .streams import Channel
+from .uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ _NOT_SAID = (ErrorCode.LINK_LOST, ErrorCode.TIMEOUT)  # conclusions of ours; the
 class Server:
     """Runs the handlers of incoming streams within the bounds per peer and protocol."""
 
-    def __init__(self) -> None:
+    def __init__(self, uploads: Uploads | None = None) -> None:
+        self._uploads = uploads or Uploads()
         self._open: Counter[tuple[str, str]] = Counter()
 
     async def serve(self, protocol: str, handler: Handler, channel: Channel) -> None:
@@ -51,7 +53,8 @@ class Server:
 
     async def _exchange(self, protocol: str, handler: Handler, channel: Channel) -> None:
         try:
-            await handler(channel)
+            with self._uploads.beside(protocol):
+                await handler(channel)
         except Exception as raised:  # any failure of a handler is this exchange's alone
             error = sole(raised)
             if isinstance(error, RecordError):

@@ -7,7 +7,7 @@ result or raises `RemoteError`, within its time and within bounded memory.
 # ruff: noqa: ASYNC109 — a timeout here has a meaning of its own: it becomes a RemoteError
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import UnionType
 from typing import Any, Protocol, TypeVar, cast, overload
@@ -40,6 +40,12 @@ class ByteStream(Protocol):
 
     async def reset(self) -> None:
         """Both directions end now, and what is on the way may be lost."""
+
+    def on_end(self, call: Callable[[], object] | None) -> None:
+        """Call this as soon as the peer has ended its direction, or the stream is broken: now, where that is so.
+
+        None takes it back. It is called between two awaits of another task: it must neither wait nor raise.
+        """
 
 
 class Channel:
@@ -161,6 +167,21 @@ class Channel:
         except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
             return False
         return True
+
+    @contextmanager
+    def while_wanted(self) -> Iterator[None]:
+        """Do the work of the block, which no longer reads, as long as the peer waits for what comes of it.
+
+        The block is cancelled, and LINK_LOST raised, once the peer has ended or reset the stream or the link is gone.
+        """
+        with trio.CancelScope() as scope:
+            self._stream.on_end(scope.cancel)
+            try:
+                yield
+            finally:
+                self._stream.on_end(None)
+        if scope.cancelled_caught:
+            raise self._broken(ErrorCode.LINK_LOST, "it does not wait for its answer any more")
 
     @property
     def drained(self) -> bool:

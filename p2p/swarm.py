@@ -1,8 +1,9 @@
-"""The library's swarm with our own noise and yamux only, and with four of its defects closed.
+"""The library's swarm with our own noise and yamux only, and with five of its defects closed.
 
 A slot for an incoming connection is given back when that connection ends (the library keeps it for ever, and after
 some hundred connections it accepts none). A stream whose opening is cancelled is not leaked. A connection that
-comes while another to the same peer is closed is not forgotten. And nothing is dialled that this peer did not ask for.
+comes while another to the same peer is closed is not forgotten. A peer that does not read cannot keep the listeners
+open past the end. And nothing is dialled that this peer did not ask for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 
 import trio
-from libp2p.abc import INetStream
+from libp2p.abc import INetConn, INetStream
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.io.abc import ReadWriteCloser
@@ -34,6 +35,8 @@ from . import bounds
 from .addresses import Multiaddr
 from .noise import NoiseTransport
 from .yamux import Yamux
+
+log = logging.getLogger(__name__)
 
 # The library constructs its own Yamux whatever its options say, so the name it uses is bound anew.
 muxer_multistream.Yamux = Yamux  # type: ignore[attr-defined,assignment]  # a name it only imports
@@ -68,6 +71,23 @@ class SafeSwarm(library.Swarm):
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.CLOSE_TIMEOUT):
                 await raw.close()
+
+    async def close(self) -> None:
+        # The library ends one connection after the other, then its listeners, whose tasks are the whole program's: cut
+        # off at a peer that does not read, it would go on accepting. Each connection's end is bounded in time.
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                for connection in self.get_connections():
+                    nursery.start_soon(self._end, connection)
+            for listener in tuple(self.listeners.values()):
+                await listener.close()
+        await super().close()
+
+    async def _end(self, connection: INetConn) -> None:
+        try:
+            await connection.close()
+        except Exception:  # a connection ends in many ways, none of which may keep the others from ending
+            log.debug("a connection did not end well", exc_info=True)
 
     async def close_peer(self, peer_id: ID) -> None:
         # The library forgets all of a peer's connections afterwards; one that came meanwhile would live on unknown.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wire.bounds import CHUNK
 from wire.errors import ErrorCode, RemoteError
 
 from . import bounds
@@ -70,11 +71,8 @@ class Transfer:
         self._sources: dict[str, Source] = {}
         self._holders: dict[int, list[Request]] = {}  # who is asked for each piece
         self._gathered: list[int] = []
-        self._gathered_bytes = self._storing_bytes = self._asked_bytes = 0
+        self._gathered_bytes = self._storing_bytes = self._asked_bytes = self._stored_bytes = 0
         self._gathering_since = 0.0
-        # A crash costs what is not on disk yet, and the disk is faster with more at once: so a part of the whole.
-        least, most = bounds.BLOB_UNSTORED
-        self._most_unstored = min(max(sum(sizes) // bounds.BLOB_UNSTORED_PART, least), most)
         self._requests: dict[int, Request] = {}
         self._count = 0  # of requests so far
         self._closed = self._finished = False
@@ -142,6 +140,7 @@ class Transfer:
 
     def stored(self) -> None:
         """The batch is on disk."""
+        self._stored_bytes += self._storing_bytes
         self._storing_bytes = 0
 
     # What to do.
@@ -179,7 +178,9 @@ class Transfer:
         if now < source.rest_until:
             return
         window, most = source.window(), source.pieces_at_once()
-        while source.outstanding < window and self._gathered_bytes + self._storing_bytes < self._most_unstored:
+        # There is room for a whole request: filled as each chunk comes, it would cost a request for each.
+        enough = window - (most - 1) * CHUNK
+        while source.outstanding < enough and self._gathered_bytes + self._storing_bytes < self._most_unstored():
             chosen: list[int] = []
             size = 0
             while len(chosen) < most and source.outstanding + size < window:
@@ -194,6 +195,12 @@ class Transfer:
             if not chosen:
                 return
             actions.append(self._request_of(source, chosen, now))
+
+    def _most_unstored(self) -> int:
+        # A crash costs what is not on disk yet, and a disk that is slow to sync is faster with more at once: so a part
+        # of what was stored since the start, which a crash at any time, and any number of them, make little of.
+        least, most = bounds.BLOB_UNSTORED
+        return min(max(self._stored_bytes // bounds.BLOB_UNSTORED_PART, least), most)
 
     def _late(self, source: Source, now: float) -> list[int]:
         """The piece that keeps the end waiting, when `source` would likely bring it much sooner than who is asked."""

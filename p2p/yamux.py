@@ -44,6 +44,7 @@ class YamuxStream(IMuxedStream):
         self.muxed_conn, self._flow = connection, flow
         self._news, self._turn = trio.lowlevel.ParkingLot(), trio.lowlevel.ParkingLot()
         self._writing = False
+        self._on_end: Callable[[], object] | None = None
         flow.wake = self._news.unpark_all
 
     @property
@@ -55,6 +56,21 @@ class YamuxStream(IMuxedStream):
     def resting(self) -> bool:
         """Whether both directions are open and nothing unread has come, as far as this side knows."""
         return self._flow.resting
+
+    def on_end(self, call: Callable[[], object] | None) -> None:
+        """Have this called as soon as the peer has ended its direction, or the stream was reset: now, where that is so.
+
+        None takes it back. It must neither wait nor raise.
+        """
+        self._on_end = call
+        self._flow.wake = self._news.unpark_all if call is None else self._look
+        self._look()
+
+    def _look(self) -> None:
+        self._news.unpark_all()
+        if (self._flow.ended_in or self._flow.reset) and (call := self._on_end) is not None:
+            self._on_end = None
+            call()
 
     async def read(self, n: int | None = None) -> bytes:
         """One to `n` bytes, all that is there when `n` is None or negative; nothing is lost to a cancellation.
@@ -98,7 +114,7 @@ class YamuxStream(IMuxedStream):
         self._check()
         while data:
             self._check()
-            if connection.full:
+            if connection.holds_up(len(data)):
                 await connection.room()
             elif size := connection.put(flow, data):
                 data = data[size:]
@@ -257,10 +273,9 @@ class Yamux(IMuxedConn):
 
     # What streams ask of their connection. None of it waits, but for `room`.
 
-    @property
-    def full(self) -> bool:
-        """Whether data should wait for `room`."""
-        return self._session.full
+    def holds_up(self, size: int) -> bool:
+        """Whether a write of so many bytes should wait for `room`."""
+        return self._session.holds_up(size)
 
     async def room(self) -> None:
         """Wait until less is queued or the connection is over; look again afterwards."""

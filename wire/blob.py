@@ -7,7 +7,7 @@ So one 32-byte name lets a peer check every chunk on arrival, from any source, i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta
 
@@ -65,6 +65,22 @@ def read_outline(data: bytes, name: bytes) -> Outline:
     outline = decode(data, Outline, limit=MAX_OUTLINE + 64)
     outline.check()
     return outline
+
+
+class CheckedChunk(tuple[bytes, bytes]):
+    """(hash, bytes) of a chunk that was hashed when this was made, so that nobody need do it again.
+
+    RecordError when the bytes do not match the hash, or break a bound.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, digest: bytes, data: bytes) -> Self:
+        if not 0 < len(data) <= CHUNK:
+            raise RecordError(f"chunk {digest.hex()}: {len(data)} bytes, the bounds are 1 and {CHUNK}")
+        if content_hash(data) != digest:
+            raise RecordError(f"chunk {digest.hex()}: its bytes do not match the hash")
+        return super().__new__(cls, (digest, data))
 
 
 MAX_CHUNKS_ASKED = 16  # 4 MiB: enough to keep a link busy, little enough to share it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from p2p.streams import Channel
@@ -14,9 +16,12 @@ class _Pipe:
         self.data = bytearray()
         self.ended = self.broken = False
         self.news = trio.lowlevel.ParkingLot()
+        self.on_end: Callable[[], object] | None = None
 
     def tell(self) -> None:
         self.news.unpark_all()
+        if (self.ended or self.broken) and self.on_end is not None:
+            self.on_end()
 
 
 class MemoryStream:
@@ -56,6 +61,10 @@ class MemoryStream:
         for pipe in (self._in, self._out):
             pipe.broken = True
             pipe.tell()
+
+    def on_end(self, call: Callable[[], object] | None) -> None:
+        self._in.on_end = call
+        self._in.tell()
 
     @property
     def unread(self) -> int:

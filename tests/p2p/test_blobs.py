@@ -3,6 +3,7 @@
 # ruff: noqa: ARG001 — pytest-trio finds the clock among a test's arguments
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
@@ -57,6 +58,7 @@ def signed(name: str = "model") -> SignedManifest:
         inputs=(spec,),
         outputs=(spec,),
         task="",
+        tags=(),
         licence="MIT",
         royalty_bps=0,
         opset=17,
@@ -359,6 +361,23 @@ async def test_a_slow_disk_bounds_what_is_asked_for(
     nursery.cancel_scope.cancel()
 
 
+async def test_what_is_said_to_be_done_is_on_disk(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    store, told, came = Paused(), list[int](), Counter[str]()
+
+    def progress(done: int, _: int, peer: str, event: str) -> None:
+        assert done <= sum(store.puts)  # and not what has come, and waits for the disk
+        told.append(done)
+        came[peer] += event == ""
+
+    await fetch_blob(cast(Host, Streets(nursery, {"a": honest(Store(full=True))})), ["a"], BLOB, store, progress)
+    assert told == sorted(told)
+    assert len(set(told)) > 2  # it is told while it runs
+    assert came["a"] == len(PIECES)  # and who brings what, as it comes
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_cancelled_fetch_keeps_what_is_stored_and_a_failing_store_is_the_callers(nursery: trio.Nursery) -> None:
     class Full(Store):
         async def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
@@ -380,3 +399,20 @@ async def test_a_cancelled_fetch_keeps_what_is_stored_and_a_failing_store_is_the
     assert store.missing(OUTLINE)
     await fetch(nursery, {"a": honest(Store(full=True))}, store)
     assert sum(store.puts) == SIZE
+
+
+async def test_whoever_took_an_outline_is_told_of_and_nobody_else(nursery: trio.Nursery) -> None:
+    full, empty, told = Store(full=True), Store(), list[tuple[bytes, str]]()
+
+    def serving(store: Store) -> Handler:
+        async def handler(channel: Channel) -> None:
+            await serve_blobs(channel, store, Uploads(), lambda blob, peer: told.append((blob, peer)))
+
+        return handler
+
+    await fetch(nursery, {"empty": serving(empty), "full": serving(full)}, Store())
+    assert told == [(BLOB, "me")]
+    store = Store()
+    store.outlines[BLOB] = OUTLINE
+    await fetch(nursery, {"full": serving(full)}, store)  # only chunks are asked for
+    assert told == [(BLOB, "me")]

@@ -150,3 +150,15 @@ async def test_news_of_an_old_connections_end_does_not_part_those_who_are_connec
             while b"still" not in heard:
                 await server.publish("offers", b"still")
                 await trio.sleep(0.1)
+
+
+async def test_a_lonely_peer_goes_on_looking_for_neighbours_every_second() -> None:
+    async with open_host(NodeKey.generate(), NETWORK, listen=[]) as host:
+        await until(lambda: host._gossip._pubsub)
+        assert host._gossip._pubsub is not None
+        router = host._gossip._pubsub.router
+        # What the library does at a heartbeat with a network that it finds in bad health.
+        router.network_health_score = 0.0
+        if router.adaptive_gossip_enabled:
+            router._adapt_gossip_parameters()
+        assert router.heartbeat_interval == 1

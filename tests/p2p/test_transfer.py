@@ -374,6 +374,43 @@ def test_memory_is_bounded_however_much_the_links_would_hold() -> None:
     assert bounds.BLOB_MEMORY // 2 < most <= bounds.BLOB_MEMORY
 
 
+def test_a_crash_costs_little_of_what_was_brought_and_a_slow_disk_gets_more_at_once() -> None:
+    count = 3000
+    made = world(count)
+    made.join("a", set(range(count)))
+    least, most = bounds.BLOB_UNSTORED
+    batches = list[int]()
+    while made.whole is None:
+        made.now += 0.001
+        for number in list(made.requests):
+            while number in made.requests:
+                made.answer(number)
+        stored, unstored = CHUNK * len(made.disk), CHUNK * len(made.arrived - made.disk)
+        # what was asked for before the bound was reached may still come
+        assert unstored <= max(least, stored // bounds.BLOB_UNSTORED_PART) + bounds.BLOB_WINDOW
+        if not made.requests:  # all it will ask for before something is on disk
+            batches.append(CHUNK * len(made.writing))
+            made.written()
+        made.step()
+    assert made.whole
+    assert max(batches) > 2 * max(batches[:4])
+    assert max(batches) <= most + bounds.BLOB_WINDOW
+
+
+def test_a_request_is_made_when_there_is_room_for_a_whole_one() -> None:
+    made = world(400)
+    made.join("a", ALL)
+    asked = list[int]()
+    while made.whole is None:
+        made.now += 0.001
+        before = set(made.requests)
+        made.answer(min(made.requests))
+        if made.writing:
+            made.written()
+        asked += [len(made.requests[number][1]) for number in set(made.requests) - before]
+    assert sum(asked) / len(asked) > 3  # not one for each chunk that came
+
+
 def test_what_a_peer_lacked_is_forgotten_when_it_leaves() -> None:
     made = world(8)
     made.join("a", {6, 7})

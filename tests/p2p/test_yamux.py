@@ -263,3 +263,22 @@ async def test_six_hundred_quick_reconnections() -> None:
             await one.write(b"hello")
             assert await exactly(other, 5) == b"hello"
             await (near if turn % 3 else far).close()
+
+
+async def test_a_small_write_passes_those_that_wait_for_room_within_a_bound(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001 — pytest-trio finds it among the arguments
+) -> None:
+    async with muxed() as (left, right):
+        near, _ = await opened(left, right)
+        session = left._session
+        session._pending += bytes(bounds.SEND_QUEUE + 1)  # the peer takes nothing more for now
+        with trio.move_on_after(0.05) as scope:
+            await near.write(bytes(bounds.SMALL_WRITE + 1))
+        assert scope.cancelled_caught
+        before = session.queued
+        await near.write(b"an answer")
+        assert session.queued > before
+        session._pending += bytes(bounds.SEND_QUEUE)
+        with trio.move_on_after(0.05) as scope:
+            await near.write(b"an answer")
+        assert scope.cancelled_caught
