@@ -30,8 +30,11 @@ bench: setup
 	@$(BIN)/python -m bench.answers
 	@$(BIN)/python -m bench.start
 	@$(BIN)/python -m bench.transport
+	@$(BIN)/python -m bench.uploads
+	@$(BIN)/python -m bench.soak
 	@$(BIN)/python -m bench.storage
 	@$(BIN)/python -m bench.pull
+	@$(BIN)/python -m bench.generation
 
 setup: .venv/ready
 

@@ -51,11 +51,16 @@ class Memory:
         self.rss = self.own = 0
         threading.Thread(target=self._watch, daemon=True).start()
 
+    @staticmethod
+    def now(kind: str = "RssAnon") -> int:
+        """KiB at this moment."""
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(kind))
+
     def _watch(self) -> None:
         while True:
-            values = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-            self.rss = max(self.rss, int(values["VmRSS"].split()[0]))
-            self.own = max(self.own, int(values["RssAnon"].split()[0]))
+            self.rss = max(self.rss, self.now("VmRSS"))
+            self.own = max(self.own, self.now())
             time.sleep(0.02)
 
     def mib(self) -> dict[str, float]:

@@ -11,7 +11,6 @@ import argparse
 import io
 import os
 import random
-import resource
 import shutil
 import tempfile
 import time
@@ -20,15 +19,29 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import row, show
+from bench.pull_peer import Memory
 from storage import Store, open_store
-from wire.canonical import encode
+from wire.canonical import decode, encode
 from wire.cid import content_hash
 from wire.manifest import File, Manifest, SignedManifest
+from wire.name import Named, NameRecord, SignedName
 from wire.tensors import TensorSpec
 
 MIB = 1 << 20
 Row = dict[str, Any]
 TASKS = ("image-classification", "text-generation", "speech-recognition", "translation", "object-detection")
+TAGS = (
+    "image",
+    "text",
+    "audio",
+    "quantised",
+    "mobile",
+    "multilingual",
+    "fine-tuned",
+    "distilled",
+    "benchmark",
+    "vision",
+)
 LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-4.0")
 
 
@@ -51,10 +64,10 @@ def files(place: Path, size: int) -> Iterator[Row]:
     yield rate("floor: copy the file, and sync", size, began)
     copy.unlink()
     with open_store(place / "store") as store:
-        before = _peak()
+        before, memory = Memory.now(), Memory()
         began = time.perf_counter()
         outline = store.blobs.add(source)
-        yield rate("add a new file", size, began, grew_mib=round((_peak() - before) / MIB))
+        yield rate("add a new file", size, began, grew_own_mib=round((memory.own - before) / 1024))
         began = time.perf_counter()
         store.blobs.add(source)
         yield rate("add it again", size, began)
@@ -87,10 +100,6 @@ def _longest_step(store: Store) -> float:
     return round(longest * 1000, 1)
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def searches(place: Path, count: int) -> Iterator[Row]:
     """Searching a catalogue of `count` made-up models."""
     draw = random.Random(1)
@@ -102,10 +111,19 @@ def searches(place: Path, count: int) -> Iterator[Row]:
 
     with open_store(place / "catalogue") as store:
         began = time.perf_counter()
+        names: list[NameRecord] = []
         for at in range(0, count, 256):
-            store.catalogue.put([_model(draw, say, n) for n in range(at, min(at + 256, count))])
+            models = [_model(draw, say, n) for n in range(at, min(at + 256, count))]
+            records = [_name(signed) for signed in models]
+            store.names.put_all(records)  # the records first, as whoever hears of them does
+            store.catalogue.put(models)
+            names += [decode(signed.body, NameRecord) for signed in records[:1]]
         seconds = time.perf_counter() - began
-        yield {"name": f"take {count} manifests", "seconds": round(seconds, 1), "disk_mib": store.disk_bytes // MIB}
+        yield {
+            "name": f"take {count} named models",
+            "seconds": round(seconds, 1),
+            "disk_mib": store.disk_bytes // MIB,
+        }
         kinds: dict[str, Any] = {
             "one word": lambda: store.catalogue.search(say(1)[0], limit=50),
             "two words": lambda: store.catalogue.search(" ".join(say(2)), limit=50),
@@ -114,6 +132,9 @@ def searches(place: Path, count: int) -> Iterator[Row]:
             "a word, a task and a licence": lambda: store.catalogue.search(
                 say(1)[0], task=draw.choice(TASKS), licence=draw.choice(LICENCES), limit=50
             ),
+            "a tag": lambda: store.catalogue.search(tag=draw.choice(TAGS), limit=50),
+            "two words and a tag": lambda: store.catalogue.search(" ".join(say(2)), tag=draw.choice(TAGS), limit=50),
+            "a name": lambda: store.catalogue.search(name=draw.choice(names).name, limit=50),
             "the newest": lambda: store.catalogue.search(limit=50),
         }
         for name, search in kinds.items():
@@ -123,6 +144,14 @@ def searches(place: Path, count: int) -> Iterator[Row]:
                 results += len(search().models)
                 times.append((time.perf_counter() - began) * 1000)
             yield row(f"search: {name}", times, models=round(results / 300, 1))
+        times = []
+        for _ in range(300):
+            sought = draw.choice(names)
+            began = time.perf_counter()
+            if store.names.get(sought.publisher, sought.name) is None:
+                raise SystemExit("a name is missing: these figures would mean nothing")
+            times.append((time.perf_counter() - began) * 1000)
+        yield row("look up a name record", times)
     for name, folder in (("an empty store", place / "none"), (f"one that knows {count}", place / "catalogue")):
         times = []
         for _ in range(20):
@@ -139,9 +168,11 @@ def _model(draw: random.Random, say: Any, number: int) -> SignedManifest:
         version="1.0.0",
         publisher=content_hash(b"%d" % (number % 5000))[:20],
         files=(File(path="model.onnx", blob=content_hash(b"f%d" % number), size=1, media_type="application/onnx"),),
+        interface="tensors",
         inputs=(TensorSpec(name="x", datatype="FP32", shape=("n", 224)),),
         outputs=(TensorSpec(name="y", datatype="FP32", shape=("n", 10)),),
         task=draw.choice(TASKS),
+        tags=tuple(sorted(draw.sample(TAGS, 3))),
         licence=draw.choice(LICENCES),
         royalty_bps=0,
         opset=17,
@@ -151,6 +182,20 @@ def _model(draw: random.Random, say: Any, number: int) -> SignedManifest:
         created_ms=1_700_000_000_000 + number,
     )
     return SignedManifest(body=encode(manifest), signature=bytes(65))
+
+
+def _name(signed: SignedManifest) -> SignedName:
+    """The record that lets this one stand."""
+    manifest = decode(signed.body, Manifest)
+    record = NameRecord(
+        publisher=manifest.publisher,
+        name=manifest.name,
+        versions=(Named(version=manifest.version, model=signed.model, withdrawn=None),),
+        sequence=1,
+        issued_ms=manifest.created_ms,
+        expires_ms=manifest.created_ms + 1,
+    )
+    return SignedName(body=encode(record), signature=bytes(65))
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from libp2p.abc import IMuxedConn, ISecureTransport
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
@@ -42,6 +43,7 @@ from trio_typing import TaskStatus
 
 from bench.figures import percentile, show
 from p2p.noise import NoiseTransport
+from p2p.noise_cipher import PLAIN, TAG, nonce
 from p2p.yamux import Yamux
 
 STACKS = ("TCP", "TLS", "libp2p as shipped", "ours")
@@ -50,6 +52,7 @@ PIECE = 256 * 1024
 SMALL = 1024
 TRIPS, NEW, FANS, PEERS = 400, 100, 150, 4
 UP, DOWN, ECHO = 1, 2, 3
+CIPHERED = 256 << 20
 
 _COMMAND = Struct(">BQ")
 _CPU = Struct(">d")
@@ -231,6 +234,25 @@ async def measure(stack: str, ports: list[int]) -> dict[str, float]:
     return found
 
 
+def cipher() -> dict[str, float]:
+    """The floor: what noise's cipher alone takes for messages of the size that we send, in buffers that are used again.
+
+    CPU seconds a gigabyte, so that a busy machine changes it little; the rate is that of one core.
+    """
+    aead, plain, sealed = ChaCha20Poly1305(bytes(32)), bytearray(PLAIN), bytearray(PLAIN + TAG)
+    found: dict[str, float] = {}
+    for name in ("up", "down"):
+        began = time.process_time()
+        for _ in range(CIPHERED // PLAIN):
+            if name == "up":
+                aead.encrypt_into(nonce(0), plain, None, sealed)
+            else:
+                aead.decrypt_into(nonce(0), sealed, None, plain)
+        took = (time.process_time() - began) / CIPHERED
+        found |= {f"{name}_MB/s": 1 / took / 1e6, f"{name}_cpu_s/GB": took * 1e9}
+    return found
+
+
 async def _fresh(opening: Callable[[], Awaitable[Stream]]) -> None:
     stream: Any = await opening()
     await trip(stream)
@@ -293,12 +315,13 @@ def main() -> None:
         stack, *ports = arguments.dial
         print(json.dumps(trio.run(measure, stack, [int(port) for port in ports])))
         return
-    rounds: dict[str, list[dict[str, float]]] = {stack: [] for stack in STACKS}
+    rounds: dict[str, list[dict[str, float]]] = {stack: [] for stack in (*STACKS, "the cipher alone: seal, open")}
     with tempfile.TemporaryDirectory() as place:
         certificate(Path(place))
         for _ in range(arguments.rounds):
             for stack in STACKS:
                 rounds[stack].append(one(stack, Path(place)))
+            rounds["the cipher alone: seal, open"].append(cipher())
     rows = [
         {"name": stack} | {k: round(statistics.median(r[k] for r in found), 2) for k in found[0]}
         for stack, found in rounds.items()

@@ -1,9 +1,12 @@
 """Asking: one question to one provider after another, until an answer is proved. Nothing else is ever returned.
 
-A provider whose answer does not hold is told to the user, remembered for a while, and not asked again meanwhile.
+A provider whose answer does not hold is told to the user, remembered for a while, and not asked again meanwhile. One
+that is overloaded, and said when to come back, is asked again when nobody else is left.
 """
 
 from __future__ import annotations
+
+import random
 
 import trio
 
@@ -12,7 +15,7 @@ from wire.keys import peer_id_of
 from wire.offer import Offer
 
 from .attempt import Answered, NotProved, Question, attempt
-from .bounds import MAX_ATTEMPTS, MAX_UNREACHABLE, OFFER_SECONDS
+from .bounds import MAX_ATTEMPTS, MAX_UNREACHABLE, OFFER_SECONDS, RESTS
 from .clock import now_ms
 from .control import Emit
 from .errors import CommandError, Exit
@@ -25,7 +28,8 @@ class _Tally:
 
     def __init__(self) -> None:
         self.tried: set[bytes] = set()
-        self.failures: list[str] = []
+        self.failures: dict[str, str] = {}  # the latest of each
+        self.back_at: dict[bytes, float] = {}  # when to ask those again who were overloaded and said so; trio's clock
         self.unreachable = 0  # they cost little time, so they are counted apart: dead offers must not hide live ones
         self.refused = False  # an answer came, and did not hold
 
@@ -43,11 +47,13 @@ async def ask(peer: Peer, question: Question, emit: Emit) -> Answered:
     refreshed = False
     while not tally.exhausted and trio.current_time() < deadline:
         offers = _acceptable(peer, question, tally.tried)
-        if not offers:
-            if refreshed:
-                break
+        if not offers and not refreshed:
             refreshed = True  # those we know are used up, or too dear; there may be others
             await refresh_offers(peer, model)
+            continue
+        if not offers:
+            if not await _wait_for_one(tally, deadline, emit):
+                break
             continue
         # Whoever is asked gets half of what is left, as long as somebody else could be asked after it.
         now = trio.current_time()
@@ -56,7 +62,7 @@ async def ask(peer: Peer, question: Question, emit: Emit) -> Answered:
             return answer
     if not tally.failures:
         raise _nobody(peer, question)
-    listed = "\n".join(f"  {failure}" for failure in tally.failures)
+    listed = "\n".join(f"  {name}: {why}" for name, why in tally.failures.items())
     if tally.refused:
         raise CommandError(
             Exit.NOT_PROVED, f"no answer could be proved:\n{listed}", "Do not use any of them. Ask again later."
@@ -78,13 +84,35 @@ async def _try(
         if error.dishonest:
             peer.distrust.note(offer.peer, str(error), now_ms())
         event, text = "rejected", f"REJECTED: the answer of {name}: {error}"
-        tally.failures.append(f"{name}: {error}")
+        tally.failures[name] = str(error)
     except RemoteError as error:
         tally.unreachable += error.code is ErrorCode.UNREACHABLE
         event, text = "failed", f"failed: {name}: {error}"
-        tally.failures.append(f"{name}: {error}")
+        tally.failures[name] = str(error)
+        if error.code is ErrorCode.OVERLOADED and error.after_ms:
+            tally.back_at[offer.peer] = trio.current_time() + _rest(error.after_ms)
     emit({"event": event, "peer": name, "text": text})
     return None
+
+
+def _rest(after_ms: int) -> float:
+    """Seconds to leave an overloaded provider alone: those who were refused together shall not come back together."""
+    least, most = RESTS
+    return max(least, after_ms / 1000 * random.uniform(1, most))
+
+
+async def _wait_for_one(tally: _Tally, deadline: float, emit: Emit) -> bool:
+    """Wait for the first provider that may be asked again; whether there is one before the deadline."""
+    if not tally.back_at:
+        return False
+    provider = min(tally.back_at, key=tally.back_at.__getitem__)
+    at = tally.back_at.pop(provider)
+    if at >= deadline:
+        return False
+    emit({"event": "waiting", "text": f"waiting for {peer_id_of(provider)}, which is overloaded"})
+    await trio.sleep_until(at)
+    tally.tried.discard(provider)
+    return True
 
 
 def _acceptable(peer: Peer, question: Question, tried: set[bytes]) -> list[Offer]:

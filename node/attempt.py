@@ -53,13 +53,17 @@ class Answered:
 
     outputs: tuple[Tensor, ...]
     file: ReceiptFile
-    encoded: bytes
     provider: bytes
     signers: tuple[bytes, ...]
     committee: int
     timing: dict[str, float]
     found_at: float
     proof: str
+
+    @property
+    def encoded(self) -> bytes:
+        """The receipt file's bytes."""
+        return encode(self.file)
 
 
 class NotProved(Exception):
@@ -125,7 +129,6 @@ async def _exchange(
     return Answered(
         outputs=tuple(outputs),
         file=file,
-        encoded=encode(file),
         provider=provider,
         signers=signers,
         committee=size,

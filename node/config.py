@@ -10,18 +10,32 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
+import msgspec
 from multiaddr import Multiaddr
 
+from wire.manifest import Tag
 from wire.presence import Role
 
 from .datadir import DataDir
 from .errors import CommandError, Exit
 
-RANGES = {"price": (0, 2**128 - 1), "max_models": (1, 1024), "threads": (1, 1024), "quota": (0, 2**62)}
-UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a quota given as a text
+RANGES = {
+    "price": (0, 2**128 - 1),
+    "max_models": (1, 1024),
+    "max_batch": (1, 1024),
+    "memory": (2**28, 2**50),
+    "model_memory": (2**26, 2**50),
+    "threads": (1, 1024),
+    "quota": (0, 2**62),
+    "upload_rate": (0, 2**62),
+}
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a size given as a text
+SIZES = ("quota", "upload_rate", "memory", "model_memory")
 ROLES: tuple[Role, ...] = ("hub", "provider", "verifier")  # those this release runs
+HubPolicy = Literal["everything", "publishers", "tags", "pinned"]
+CHOICES = {"hub_policy": get_args(HubPolicy)}
 
 
 @dataclass(frozen=True)
@@ -34,9 +48,16 @@ class Config:
     listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
     bootstraps: tuple[str, ...] = ()
     price: int = 0  # per request, in the token's smallest unit
-    max_models: int = 4  # models held in memory at once
+    max_models: int = 8  # models held in memory at once
+    memory: int = 8 * 2**30  # bytes that all of them may take, or a text such as "8 GiB"
+    model_memory: int = 4 * 2**30  # bytes that one of them may take, its files counted
+    max_batch: int = 64  # rows of waiting requests that are executed together; 1: none are
     threads: int = 1  # of one execution
     quota: int = 0  # bytes that the files of models may take on disk, or a text such as "20 GiB"; 0 for no bound
+    upload_rate: int = 0  # bytes a second that go to those who fetch models, or such a text; 0 for no bound
+    hub_policy: HubPolicy = "pinned"  # what a hub mirrors of its own accord; `pinned` is nothing
+    hub_publishers: tuple[str, ...] = ()  # for the policy `publishers`: addresses or petnames
+    hub_tags: tuple[str, ...] = ()  # for the policy `tags`
 
 
 @dataclass(frozen=True)
@@ -77,7 +98,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, place: str) -> Any:
     default = getattr(Config(), name)
-    if name == "quota" and isinstance(value, str):
+    if name in SIZES and isinstance(value, str):
         value = _bytes(value)
     if isinstance(default, int):
         try:
@@ -87,13 +108,15 @@ def _typed(name: str, value: Any, place: str) -> Any:
         least, most = RANGES[name]
         if not least <= number <= most or isinstance(value, bool | float):
             wanted = f"{name} is a whole number, {least} to {most}" + (
-                ', or a size such as "20 GiB".' if name == "quota" else "."
+                ', or a size such as "20 GiB".' if name in SIZES else "."
             )
             raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", wanted)
         return number
     if isinstance(default, str):
         if not isinstance(value, str):
             raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", f"{name} is a text.")
+        if value not in CHOICES.get(name, (value,)):
+            raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", f"Choose {', '.join(CHOICES[name])}.")
         return value
     items = tuple(i.strip() for i in value.split(",") if i.strip()) if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(i, str) for i in items):
@@ -113,6 +136,12 @@ def _check_item(name: str, item: str, place: str) -> None:
     if name == "roles" and item not in ROLES:
         later = " in this release" if item in get_args(Role) else ""
         raise CommandError(Exit.CONFIG, f"{place}: there is no role {item!r}{later}", f"Roles: {', '.join(ROLES)}.")
+    if name == "hub_tags":
+        try:
+            msgspec.convert(item, Tag)
+        except msgspec.ValidationError:
+            rule = "Tags have lower-case letters, digits, dots and dashes, at most 32 of them."
+            raise CommandError(Exit.CONFIG, f"{place}: {item!r} is no tag", rule) from None
     if name in ("listen", "bootstraps"):
         try:
             if not item:

@@ -38,6 +38,15 @@ class DataDir:
         return self.path / "peers"
 
     @property
+    def petnames(self) -> Path:
+        return self.path / "petnames.toml"
+
+    @property
+    def caught_up(self) -> Path:
+        """Exists while nothing is known to be missing from the catalogue: see `catchingup`."""
+        return self.path / "caught-up"
+
+    @property
     def socket(self) -> Path:
         return self.path / "control.sock"
 

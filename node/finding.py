@@ -1,101 +1,90 @@
-"""Finding: somebody to talk to, the model that a name means, and the peers that have it."""
+"""Finding: the model that a name means, the peers that have it, and who offers it."""
 
 from __future__ import annotations
 
 import trio
 
 from p2p import fetch_manifest
+from wire.canonical import decode
 from wire.cid import from_cid
 from wire.errors import ErrorCode, RecordError, RemoteError
 from wire.keys import peer_id_of, public_of
 from wire.manifest import Manifest, SignedManifest, read_manifest
+from wire.name import NameRecord, is_of
 
-from .bounds import CATALOGUE_SECONDS, NAME_SECONDS, REFRESH_SECONDS
-from .catalogue import ask_models, ask_offers
+from .bounds import NAME_SECONDS, REFRESH_SECONDS
+from .catalogue import about, ask_offers
 from .clock import now_ms
 from .control import Emit
 from .errors import CommandError, Exit
+from .joining import wait_for_peers
+from .meaning import find_here
+from .naming import parse_reference
 from .peer import Peer
-
-JOIN_SECONDS = 10.0  # to reach a first peer
-
-
-async def wait_for_peers(peer: Peer, emit: Emit) -> None:
-    """Return once somebody is connected; CommandError that names each address tried and why it failed."""
-    if peer.host.connected():
-        return
-    if peer.bootstraps:
-        emit({"event": "joining", "text": "looking for a first peer"})
-    with trio.move_on_after(JOIN_SECONDS):
-        while not peer.host.connected():
-            tried = peer.host.bootstrap_report()
-            if not peer.bootstraps or (len(tried) >= peer.bootstraps and all(a.failure for a in tried)):
-                break
-            await trio.sleep(0.05)
-        else:
-            return
-    failures = [f"  {attempt.failure or attempt.address}" for attempt in peer.host.bootstrap_report()]
-    if not failures and peer.host.addresses:
-        join = f"Let others join it: hallmark serve --bootstrap {peer.host.addresses[0]}"
-        raise CommandError(Exit.NO_PEERS, "this peer is alone: nobody is connected", join)
-    if not failures:
-        raise CommandError(
-            Exit.NO_PEERS,
-            "there are no peers, and no address to find one at",
-            "Give one: --bootstrap ADDRESS (the line that `hallmark serve` prints), or start a node: hallmark serve",
-        )
-    raise CommandError(
-        Exit.NO_PEERS,
-        "no peer could be reached:\n" + "\n".join(failures),
-        "Check that a peer runs there, or give another address: --bootstrap ADDRESS",
-    )
+from .petnames import calling, load_petnames
+from .resolving import ask_all, look_for, resolve
 
 
 async def find_model(peer: Peer, text: str, emit: Emit) -> tuple[SignedManifest, Manifest]:
-    """The manifest that a CID or a name means: from the store, else from peers. CommandError when nobody knows it."""
-    local = peer.local.store.models.find(text)  # ModelAmbiguous names the candidates
-    if local:
-        return local, read_manifest(local, peer.network.domain)
-    await wait_for_peers(peer, emit)
+    """The manifest that a CID or a name means: from the store, else from peers. CommandError when nobody knows it.
+
+    A withdrawn model is found by its CID alone, and an event says that it is withdrawn.
+    """
     try:
         model = from_cid(text)
     except RecordError:
-        return _only(text, await _ask_all(peer, text), peer)
-    signed = await fetch_manifest(peer.host, await holders(peer, model), model)
-    return signed, read_manifest(signed, peer.network.domain, model)
+        return await _find_named(peer, text, emit)
+    signed, manifest = await _manifest(peer, model, emit)
+    known = peer.local.store.names.get(manifest.publisher, manifest.name)
+    named = decode(known.body, NameRecord).of(manifest.version) if known else None
+    if named and named.model == model and named.withdrawn is not None:
+        name = f"{manifest.name}@{manifest.version}"
+        emit({"event": "withdrawn", "text": f"{name} was withdrawn by its publisher: {named.withdrawn or 'no reason'}"})
+    return signed, manifest
 
 
-def _only(text: str, found: list[SignedManifest], peer: Peer) -> tuple[SignedManifest, Manifest]:
-    read = [(signed, read_manifest(signed, peer.network.domain)) for signed in found]
-    if not read:
+async def _find_named(peer: Peer, text: str, emit: Emit) -> tuple[SignedManifest, Manifest]:
+    petnames = load_petnames(peer.local.directory.petnames)
+    reference = parse_reference(text, petnames)
+    if reference is None:
+        local = find_here(peer.local, text)
+        if local is None:
+            raise CommandError(
+                Exit.NOT_FOUND, f"{text!r} means no model", "Give a CID, a name, or publisher/name[@version]."
+            )
+        return local, read_manifest(local, peer.network.domain)
+    meaning = await resolve(peer, reference, petnames, emit)
+    if isinstance(meaning, SignedManifest):
+        return meaning, read_manifest(meaning, peer.network.domain)
+    record, named = meaning
+    if _known(peer, named.model) is None:  # a hub tells of models that it does not hold
+        await wait_for_peers(peer, emit)
+        await ask_all(peer, about(record.name, record.publisher))
+    signed, manifest = await _manifest(peer, named.model, emit)
+    if not is_of(manifest, named.model, record):
+        whose = f"{calling(record.publisher, petnames)}/{record.name}@{named.version}"
         raise CommandError(
-            Exit.NOT_FOUND, f"nobody reached knows a model {text!r}", "Give its CID, or ask its publisher."
+            Exit.NOT_FOUND, f"{whose} is said to be a model that has another name", "Ask its publisher to mend it."
         )
-    publishers = {manifest.publisher for _, manifest in read}
-    if len(publishers) > 1:  # never guess between two publishers
-        listed = "\n".join(f"  {s.cid}  {m.name}@{m.version}" for s, m in read)
-        raise CommandError(Exit.NOT_FOUND, f"{text!r} means several models:\n{listed}", "Choose one by its CID.")
-    return max(read, key=lambda r: ([int(n) for n in r[1].version.split(".")], r[1].created_ms))
+    return signed, manifest
 
 
-async def _ask_all(peer: Peer, text: str) -> list[SignedManifest]:
-    found: dict[bytes, SignedManifest] = {}
-    scope = trio.CancelScope(deadline=trio.current_time() + CATALOGUE_SECONDS)
+async def _manifest(peer: Peer, model: bytes, emit: Emit) -> tuple[SignedManifest, Manifest]:
+    """The model's manifest: from the store, from the catalogue, or from peers."""
+    here, domain = _known(peer, model), peer.network.domain
+    if here is not None:
+        return here, read_manifest(here, domain)
+    await wait_for_peers(peer, emit)
+    signed = await fetch_manifest(peer.host, await holders(peer, model), model)
+    manifest = read_manifest(signed, domain, model)
+    if peer.intake.known(manifest.publisher, manifest.name) < 0:  # it may have been withdrawn
+        await look_for(peer, manifest.publisher, manifest.name, NAME_SECONDS, dht=False)
+    await peer.intake.learn((), [signed])
+    return signed, manifest
 
-    async def ask(peer_id: str) -> None:
-        try:
-            for signed in await ask_models(peer, peer_id, text):
-                found[signed.model] = signed
-                # Others have a moment more: one that is frozen or far away does not hold up what is known.
-                scope.deadline = min(scope.deadline, trio.current_time() + NAME_SECONDS)
-        except RemoteError:
-            return  # another one may answer; if none does, the caller says that nobody knows the model
 
-    with scope:
-        async with trio.open_nursery() as nursery:
-            for status in peer.host.connected()[:16]:
-                nursery.start_soon(ask, status.peer_id)
-    return list(found.values())
+def _known(peer: Peer, model: bytes) -> SignedManifest | None:
+    return peer.local.store.models.get(model) or peer.local.store.catalogue.get(model)
 
 
 async def holders(peer: Peer, model: bytes) -> list[str]:

@@ -18,6 +18,7 @@ from .config import Config
 from .datadir import DataDir
 from .errors import CommandError, Exit
 from .keyfile import create_key, load_key
+from .mirroring import Standing
 from .networkfile import load_network, new_network, save_network
 from .signal import Signal
 
@@ -33,6 +34,8 @@ class Local:
     store: Store
     engine: Engine
     models_changed: Signal = field(default_factory=Signal)  # a model came or went
+    names_changed: Signal = field(default_factory=Signal)  # a name record of this peer's own is new
+    mirroring: Standing = field(default_factory=Standing)  # what the hub is at
 
 
 @asynccontextmanager
@@ -41,7 +44,13 @@ async def open_local(directory: DataDir, config: Config) -> AsyncIterator[Local]
     key = load_key(directory.key)
     network = load_network(find_network(directory, config.network))
     with open_store(directory.store, config.quota or None) as store:
-        settings = Settings(max_models=config.max_models, threads=config.threads)
+        settings = Settings(
+            threads=config.threads,
+            memory=config.model_memory,
+            all_memory=config.memory,
+            max_models=config.max_models,
+            max_rows=config.max_batch,
+        )
         async with open_engine(settings) as engine:
             yield Local(directory, config, key, network, store, engine)
 

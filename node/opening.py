@@ -14,17 +14,22 @@ from wire.canonical import encode
 from wire.errors import RemoteError
 from wire.presence import Presence, sign_presence
 
+from .announcing import run_names
 from .bounds import ACQUAINT_SECONDS, PRESENCE_EVERY, PRESENCE_LIFE_MS
-from .catalogue import ask_offers, ask_presences, serve_catalogue
+from .catalogue import CatalogueService, ask_offers, ask_presences
+from .catchingup import run_catching_up
 from .clock import now_ms
 from .config import Config
 from .datadir import DataDir
+from .intake import Intake
 from .local import open_local
+from .naming import rank_in_dht
 from .noticeboard import Notice, Noticeboard, Ruling
 from .peer import Peer
 from .ready import ReadyModels
 from .roles.hub import run_hub
 from .roles.provider import Provider
+from .seen import keep_counts, write_counts
 from .supervise import supervise
 
 log = logging.getLogger("hallmark.node")
@@ -40,6 +45,8 @@ async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> Asy
     Raises CommandError or StoreError when the data directory cannot be opened, RemoteError when it cannot listen.
     """
     async with open_local(directory, config) as local:
+        # An answer or a vote is waited for; a model that is fetched takes as long as it takes.
+        uploads = Uploads(config.upload_rate or None, first=("infer", "committee"))
         starts = (*config.bootstraps, *local.network.bootstraps)
         opening = open_host(
             local.key,
@@ -47,6 +54,8 @@ async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> Asy
             listen=config.listen if serving else (),
             bootstraps=starts,
             peerbook=directory.peerbook,
+            uploads=uploads,
+            judge=lambda key, value: rank_in_dht(key, value, local.network.domain, now_ms()),
         )
         async with opening as host, trio.open_nursery() as nursery:
             peer = Peer(
@@ -54,24 +63,35 @@ async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> Asy
                 host=host,
                 board=Noticeboard(local.network.domain, {v.key for v in local.network.verifiers}),
                 ready=ReadyModels(local),
+                intake=Intake(local.store, local.network.domain),
                 roles=config.roles if serving else (),
                 started_ms=now_ms(),
                 bootstraps=len(starts),
             )
-            await _join(peer)
+            await _join(peer, uploads)
+            if serving:
+                await _join_names(peer)
             for name, service in _services(peer, serving).items():
                 nursery.start_soon(supervise, name, service)
             try:
                 yield peer
             finally:
                 nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True):  # it takes a moment on disk, and never waits for another peer
+                    await write_counts(peer.tally, local.store)
 
 
 def _services(peer: Peer, serving: bool) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    services: dict[str, Callable[[], Awaitable[None]]] = {"acquaintance": lambda: _get_acquainted(peer)}
+    services: dict[str, Callable[[], Awaitable[None]]] = {
+        "acquaintance": lambda: _get_acquainted(peer),
+        "counts": lambda: keep_counts(peer.tally, peer.local.store),
+    }
     if not serving:
         return services
     services["presence"] = lambda: _announce(peer)
+    services["what gossip says of names"] = peer.intake.run
+    services["names"] = lambda: run_names(peer)
+    services["catching up"] = lambda: run_catching_up(peer)
     if "hub" in peer.roles:
         services["hub"] = lambda: run_hub(peer)
     if "provider" in peer.roles or "verifier" in peer.roles:
@@ -85,17 +105,11 @@ def _services(peer: Peer, serving: bool) -> Mapping[str, Callable[[], Awaitable[
     return services
 
 
-async def _join(peer: Peer) -> None:
+async def _join(peer: Peer, uploads: Uploads) -> None:
     """Listen to gossip and answer what every peer answers: catalogues, and blobs that it holds."""
 
     def judge(take: Callable[[bytes, int], Notice]) -> Callable[[bytes, str], Admission]:
-        def admit(data: bytes, sender: str) -> Admission:
-            notice = take(data, now_ms())
-            if notice.ruling is Ruling.REJECT:
-                log.warning("gossip from %s rejected: %s", sender, notice.rule)
-            return _ADMISSION[notice.ruling]
-
-        return admit
+        return lambda data, author: _admission(take(data, now_ms()), author)
 
     def deliver(_: bytes, __: str) -> None:  # what is admitted is on the noticeboard already
         peer.board_changed.notify()
@@ -103,16 +117,29 @@ async def _join(peer: Peer) -> None:
     await peer.host.join("offers", judge(peer.board.take_offer), deliver)
     await peer.host.join("presences", judge(peer.board.take_presence), deliver)
 
-    uploads = Uploads()
+    def pulled(blob: bytes, peer_id: str) -> None:
+        peer.tally.pulled(blob, peer_id, now_ms())
 
     async def blobs(channel: Channel) -> None:
-        await serve_blobs(channel, peer.local.store, uploads)
-
-    async def catalogue(channel: Channel) -> None:
-        await serve_catalogue(channel, peer)
+        await serve_blobs(channel, peer.local.store, uploads, pulled)
 
     peer.host.handle("blobs", blobs)
-    peer.host.handle("catalogue", catalogue)
+    peer.host.handle("catalogue", CatalogueService(peer).serve)
+
+
+async def _join_names(peer: Peer) -> None:
+    """Listen to what is said of names: for peers that stay, since a command asks what it needs."""
+
+    def admit(data: bytes, author: str) -> Admission:
+        return _admission(peer.intake.take(data, author, now_ms()), author)
+
+    await peer.host.join("names", admit, lambda _, __: None)
+
+
+def _admission(notice: Notice, author: str) -> Admission:
+    if notice.ruling is Ruling.REJECT:
+        log.warning("gossip of %s rejected: %s", author, notice.rule)
+    return _ADMISSION[notice.ruling]
 
 
 async def _get_acquainted(peer: Peer) -> None:

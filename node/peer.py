@@ -7,14 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from p2p import Host
-from wire.errors import ErrorCode, RemoteError
+from wire.errors import ErrorCode, RecordError, RemoteError
+from wire.keys import public_of
 from wire.network import Network
+from wire.presence import Presence
 
 from .clock import now_ms
 from .distrust import Distrust
+from .held import Held
+from .intake import Intake
 from .local import Local
 from .noticeboard import Noticeboard
 from .ready import ReadyModels
+from .seen import Tally
 from .signal import Signal
 
 
@@ -26,6 +31,7 @@ class Peer:
     host: Host
     board: Noticeboard
     ready: ReadyModels
+    intake: Intake
     roles: tuple[str, ...]
     started_ms: int
     bootstraps: int  # how many addresses the host has to start from
@@ -34,6 +40,8 @@ class Peer:
     board_changed: Signal = field(default_factory=Signal)  # gossip brought something
     idle: Signal = field(default_factory=Signal)  # a piece of work was finished
     distrust: Distrust = field(default_factory=Distrust)  # providers whose answers did not hold
+    held: Held = field(default_factory=Held)  # the inputs of requests in hand
+    tally: Tally = field(default_factory=Tally)  # pulls and calls, until they are written down
 
     @property
     def network(self) -> Network:
@@ -50,6 +58,23 @@ class Peer:
         finally:
             self.busy -= 1
             self.idle.notify()
+
+    def is_hub(self, peer_id: str) -> bool:
+        """Whether the peer says that it is a hub."""
+        presence = self.presence_of(peer_id)
+        return presence is not None and "hub" in presence.roles
+
+    def presence_of(self, peer_id: str) -> Presence | None:
+        """What the peer says of itself now; None when it says nothing, as one that does not serve."""
+        try:
+            return self.board.presence(public_of(peer_id), now_ms())
+        except RecordError:  # a peer with a key of another kind
+            return None
+
+    @property
+    def hears(self) -> bool:
+        """Whether gossip tells this peer of names: one that serves stays long enough to listen."""
+        return bool(self.roles)
 
     def addresses_of(self, public: bytes) -> tuple[str, ...]:
         """Where the peer with this key says it can be reached: its presence, its offers, or the network file."""

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import trio
 
 import engine
 from engine import EngineBusy, EngineError, Execution, ExecutionTimeout, ModelFailed, ModelRefused, NotLoaded
-from storage import Store, StoreError
-from storage.sealed import open_sealed
+from storage import Store
 from wire.canonical import decode
 from wire.cid import to_cid
 from wire.errors import ErrorCode, RecordError, RemoteError
-from wire.manifest import Manifest, read_manifest
+from wire.manifest import Manifest, SignedManifest, read_manifest
+from wire.name import NameRecord
 from wire.tensors import Tensor
 
 from .bounds import LOADS_AT_ONCE
 from .local import Local
+from .modelfiles import Loadable, load, reload
 from .signal import Signal
 
 log = logging.getLogger("hallmark.node")
@@ -39,6 +41,25 @@ class ReadyModel:
 
     manifest: Manifest
     loaded: engine.Ready
+    loadable: Loadable
+
+
+def executable(store: Store, models: Iterable[SignedManifest]) -> list[SignedManifest]:
+    """Those of the models in the store that its operator wants to execute.
+
+    Not those that are only mirrored, nor those that their publisher has withdrawn or replaced; a pinned one always.
+    """
+    pinned, copies = store.pins.all(), store.mirrored.copies()
+    found = []
+    for signed in models:
+        if signed.model not in pinned:
+            manifest = decode(signed.body, Manifest)
+            record = store.names.get(manifest.publisher, manifest.name)
+            said = decode(record.body, NameRecord).of(manifest.version) if record else None
+            if signed.model in copies or (said and (said.withdrawn is not None or said.model != signed.model)):
+                continue
+        found.append(signed)
+    return found
 
 
 class ReadyModels:
@@ -57,9 +78,13 @@ class ReadyModels:
     async def soon(self, model: bytes, seconds: float) -> ReadyModel | None:
         """The model, waited for while it is still being loaded; None when it is not here, refused, or takes longer."""
         with trio.move_on_after(seconds):
-            while model not in self._ready and model not in self._refused and self._is_complete(model):
+            while model not in self._ready and model not in self._refused and self._may_come(model):
                 await self.changed.wait(seconds)
         return self._ready.get(model)
+
+    def _may_come(self, model: bytes) -> bool:
+        signed = self._local.store.manifest(model)
+        return signed is not None and bool(executable(self._local.store, [signed])) and self._is_complete(model)
 
     def _is_complete(self, model: bytes) -> bool:
         signed = self._local.store.manifest(model)
@@ -89,19 +114,23 @@ class ReadyModels:
         async with trio.open_nursery() as nursery:  # side by side: one that takes its two minutes holds nobody up
             while True:
                 seen = self._local.models_changed.count
-                await self._forget_removed()
-                for signed in self._local.store.models.all():
+                wanted = await trio.to_thread.run_sync(self._wanted)
+                await self._forget_all_but(wanted)
+                for signed in wanted:
                     known = signed.model in self._ready or signed.model in self._refused
                     if not known and signed.model not in loading and len(loading) < LOADS_AT_ONCE:
                         loading.add(signed.model)
                         nursery.start_soon(load, signed.model)
                 await self._local.models_changed.wait(60 if len(loading) < LOADS_AT_ONCE else 1, since=seen)
 
-    async def _forget_removed(self) -> None:
-        """A model that was removed from the store is no longer executed here, nor offered."""
-        here = set(self._local.store.models.ids())
+    def _wanted(self) -> list[SignedManifest]:
+        return executable(self._local.store, self._local.store.models.all())
+
+    async def _forget_all_but(self, wanted: Sequence[SignedManifest]) -> None:
+        """What was removed, withdrawn or replaced is no longer executed here, nor offered."""
+        kept = {signed.model for signed in wanted}
         for model in [*self._ready, *self._refused]:
-            if model not in here:
+            if model not in kept:
                 self._refused.pop(model, None)
                 if self._ready.pop(model, None):
                     await self._local.engine.unload(model)
@@ -113,12 +142,9 @@ class ReadyModels:
         assert signed is not None
         try:
             manifest = read_manifest(signed, self._local.network.domain, model)
-            graph = manifest.files[0].blob
-            if len(manifest.files) != 1:
-                raise RecordError("models of several files are not executed by this release")
-            if not store.blobs.complete(graph):
+            if not self._is_complete(model):
                 return  # still being fetched
-            loaded = await self._local.engine.load(model, self._opener(manifest))
+            loaded, loadable = await load(self._local.engine, store, model, manifest)
             if (loaded.signature.inputs, loaded.signature.outputs) != (manifest.inputs, manifest.outputs):
                 await self._local.engine.unload(model)
                 raise RecordError("the model's own inputs and outputs are not those that its manifest names")
@@ -127,9 +153,16 @@ class ReadyModels:
             log.warning("model %s is not executed here: %s", to_cid(model), error)
             self.changed.notify()
             return
-        self._ready[model] = ReadyModel(manifest, loaded)
+        self._ready[model] = ReadyModel(manifest, loaded, loadable)
         log.info("model %s %s is ready (%d µs)", manifest.name, to_cid(model), loaded.compute_us)
         self.changed.notify()
+
+    def check_room(self, model: bytes) -> None:
+        """RemoteError (OVERLOADED) when too many requests wait for the model already."""
+        try:
+            self._local.engine.check_room(model)
+        except EngineBusy as error:
+            raise _told(error) from error
 
     async def execute(self, model: bytes, tensors: Sequence[Tensor], seconds: float) -> Execution:
         """Run a ready model; every failure of the engine as the RemoteError that the asker is told."""
@@ -137,7 +170,7 @@ class ReadyModels:
             try:
                 return await self._local.engine.execute(model, tensors, deadline=seconds)
             except NotLoaded:  # it made room for another model since
-                await self._local.engine.load(model, self._opener(self._ready[model].manifest))
+                await reload(self._local.engine, self._local.store, model, self._ready[model].loadable)
                 return await self._local.engine.execute(model, tensors, deadline=seconds)
         except ModelRefused as error:
             self._ready.pop(model, None)
@@ -145,22 +178,10 @@ class ReadyModels:
             self.changed.notify()
             raise RemoteError(ErrorCode.NOT_FOUND, f"this peer no longer runs that model: {error}") from error
         except EngineError as error:
-            code, retry = next(
-                (told for kind, told in _TOLD.items() if isinstance(error, kind)), (ErrorCode.FAILED, True)
-            )
-            raise RemoteError(code, str(error), retry=retry) from error
-
-    def _opener(self, manifest: Manifest) -> Callable[[], int]:
-        return graph_opener(self._local.store, manifest.files[0].blob)
+            raise _told(error) from error
 
 
-def graph_opener(store: Store, graph: bytes) -> Callable[[], int]:
-    """What the engine calls for a model's file, at every start of a worker."""
-
-    def opener() -> int:
-        try:
-            return open_sealed(store.blobs, graph)
-        except StoreError as error:  # to the engine a model's file that cannot be opened is an OSError
-            raise OSError(str(error)) from error
-
-    return opener
+def _told(error: EngineError) -> RemoteError:
+    code, retry = next((told for kind, told in _TOLD.items() if isinstance(error, kind)), (ErrorCode.FAILED, True))
+    after_ms = math.ceil(1000 * error.after) if isinstance(error, EngineBusy) else 0
+    return RemoteError(code, str(error), retry=retry, after_ms=after_ms)

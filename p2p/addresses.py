@@ -99,11 +99,15 @@ class AddressBook:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._told: dict[str, tuple[str, ...]] = {}  # the last words on each: to hear them again is to hear nothing new
 
     def learn(self, peer_id: str, addresses: Iterable[str]) -> None:
         """Put these addresses before those known; what cannot be read is left out."""
-        fresh: list[str] = []
-        for text in addresses:
+        told, fresh = tuple(addresses), list[str]()
+        if self._told.get(peer_id) == told:
+            self._known.move_to_end(peer_id)
+            return
+        for text in told:
             try:
                 _, address = read_address(text, peer_id)
             except RemoteError:
@@ -113,9 +117,10 @@ class AddressBook:
                 break
         if fresh:
             merged = dict.fromkeys((*fresh, *self._known.pop(peer_id, ())))
-            self._known[peer_id] = tuple(merged)[: bounds.ADDRESSES]
+            self._known[peer_id], self._told[peer_id] = tuple(merged)[: bounds.ADDRESSES], told
             if len(self._known) > bounds.KNOWN_PEERS:
-                self._known.popitem(last=False)
+                forgotten, _ = self._known.popitem(last=False)
+                del self._told[forgotten]
 
     def of(self, peer_id: str) -> tuple[str, ...]:
         """Addresses of the peer, without `/p2p/…`, the latest first."""

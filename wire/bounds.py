@@ -34,6 +34,7 @@ MAX_TENSOR_BYTES = 64 * MIB  # all tensors of one request, or of one answer
 MAX_COMMITTEE = 256
 MAX_OFFER_LIFE_MS = 10 * 60 * 1000  # an offer that outlives its peer by more is a ghost
 MAX_REQUEST_LIFE_MS = 10 * 60 * 1000  # so that remembering nonces until their deadline is bounded
+MAX_AFTER_MS = 60 * 1000  # how long an overloaded peer can ask to be left alone: its estimate is worth no more
 CLOCK_SKEW_MS = 30 * 1000  # how far a peer's clock may be ahead of ours
 
 Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]

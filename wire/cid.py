@@ -8,6 +8,7 @@ Sources: multiformats CIDv1, the multicodec table (raw 0x55, messagepack 0x0201,
 from __future__ import annotations
 
 from base64 import b32decode, b32encode
+from functools import lru_cache
 
 from blake3 import blake3
 
@@ -23,6 +24,7 @@ def content_hash(data: bytes | bytearray | memoryview) -> bytes:
     return blake3(data).digest()
 
 
+@lru_cache(4096)  # the same few models are named again and again
 def to_cid(digest: bytes, prefix: bytes = RECORD) -> str:
     """The CIDv1 of a 32-byte BLAKE3 hash, as text beginning with `b`."""
     return "b" + b32encode(prefix + _BLAKE3_256 + digest).decode().rstrip("=").lower()

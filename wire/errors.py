@@ -34,13 +34,17 @@ class ErrorCode(StrEnum):
 
 
 class RemoteError(Exception):
-    """A peer, or the link to it, failed: a stable code, a sentence for a person, whether another may do better."""
+    """A peer, or the link to it, failed: a stable code, a sentence for a person, whether another may do better.
 
-    def __init__(self, code: ErrorCode, message: str, *, retry: bool = True) -> None:
+    `after_ms`: the milliseconds after which the same peer expects to do better itself; 0 where it does not say.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, *, retry: bool = True, after_ms: int = 0) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry = retry
+        self.after_ms = after_ms
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"

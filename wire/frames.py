@@ -15,7 +15,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .bounds import MAX_DATA, MAX_RECORD
+from .bounds import MAX_AFTER_MS, MAX_DATA, MAX_RECORD
 from .canonical import Record, decode, encode
 from .errors import ErrorCode, RecordError, RemoteError
 from .text import MAX_LINE, one_line
@@ -43,11 +43,13 @@ class Frame:
 
 
 class ErrorRecord(Record):
-    """The payload of an ERROR frame: a stable code, a sentence, and whether another peer may do better."""
+    """The payload of an ERROR frame: a stable code, a sentence, whether another peer may do better, and after how many
+    milliseconds this one expects to (0: it does not say)."""
 
     code: ErrorCode
     message: Annotated[str, Meta(max_length=MAX_LINE)]
     retry: bool
+    after_ms: Annotated[int, Meta(ge=0, le=MAX_AFTER_MS)]
 
 
 def frame_header(kind: Kind, size: int) -> bytes:
@@ -58,9 +60,9 @@ def frame_header(kind: Kind, size: int) -> bytes:
 
 
 def error_frame(error: RemoteError) -> bytes:
-    """The whole ERROR frame that tells a peer about `error`; long sentences are cut."""
-    message = one_line(error.message)
-    payload = encode(ErrorRecord(code=error.code, message=message, retry=error.retry))
+    """The whole ERROR frame that tells a peer about `error`; long sentences are cut, and long waits."""
+    message, after_ms = one_line(error.message), min(error.after_ms, MAX_AFTER_MS)
+    payload = encode(ErrorRecord(code=error.code, message=message, retry=error.retry, after_ms=after_ms))
     return frame_header(Kind.ERROR, len(payload)) + payload
 
 
@@ -70,7 +72,8 @@ def read_error(payload: bytes) -> RemoteError:
         record = decode(payload, ErrorRecord, limit=_BOUND[Kind.ERROR])
     except RecordError as error:
         return RemoteError(ErrorCode.BAD_RECORD, f"the peer sent an error that cannot be read: {error}"[:256])
-    return RemoteError(record.code, one_line(record.message), retry=record.retry)  # it will reach a terminal
+    message = one_line(record.message)  # it will reach a terminal
+    return RemoteError(record.code, message, retry=record.retry, after_ms=record.after_ms)
 
 
 class FrameDecoder:

@@ -1,4 +1,4 @@
-"""What a generator takes and returns, and the tokens that travel on an inference stream before its answer.
+"""What models behind an interface take and return, and the tokens that travel on an inference stream before an answer.
 
 A generator is asked and answered with tensors like any model, so that a request's hash of the inputs covers prompt,
 seed and parameters, and a receipt's hash of the outputs all tokens. `Tokens` only shortens the wait: they are
@@ -21,6 +21,7 @@ MAX_STEP_TEXT = 4096  # code points: at most MAX_TEXT bytes
 Interface = Literal["tensors", "text", "generate"]  # the graph as it is; a tokeniser before it; a decoder's loop
 Finish = Literal["stop", "length", "end"]  # a stop text came; max_tokens came; the model's own end-of-text token came
 
+TEXT = TensorSpec(name="text", datatype="BYTES", shape=("batch",))  # all that a text model takes
 PROMPT = TensorSpec(name="prompt", datatype="BYTES", shape=(1,))
 INPUT_IDS = TensorSpec(name="input_ids", datatype="INT64", shape=(1, "prompt"))
 _PARAMETERS = (

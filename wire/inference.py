@@ -8,6 +8,7 @@ either way            an ERROR frame instead, at any point; the stream then stay
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -51,10 +52,7 @@ class Request(Record):
 
     def digest(self, domain: Domain) -> bytes:
         """What the payer signs, and what seeds the committee's draw."""
-        return REQUEST.digest(
-            domain, self.nonce, self.model, TIER_CODE[self.tier], self.inputs, self.payer, self.provider,
-            self.max_price, self.issued_ms, self.deadline_ms,
-        )  # fmt: skip
+        return _digest_of_request(self, domain)
 
 
 class SignedRequest(Record):
@@ -118,12 +116,7 @@ class Receipt(Record):
 
     def digest(self, domain: Domain) -> bytes:
         """What the provider signs, and what the committee votes on."""
-        usage = self.usage
-        return RECEIPT.digest(
-            domain, self.request, self.nonce, self.payer, self.provider, self.model, self.inputs, self.outputs,
-            content_hash(encode(self.runtime)), TIER_CODE[self.tier], usage.units, usage.tokens_in, usage.tokens_out,
-            usage.compute_us, self.price, self.started_ms, self.finished_ms,
-        )  # fmt: skip
+        return _digest_of_receipt(self, domain)
 
 
 class SignedReceipt(Record):
@@ -143,6 +136,24 @@ class SignedReceipt(Record):
 def sign_receipt(receipt: Receipt, key: NodeKey, domain: Domain) -> SignedReceipt:
     """The provider's signed receipt."""
     return SignedReceipt(receipt=receipt, signature=key.sign(receipt.digest(domain)))
+
+
+@lru_cache(1024)  # the checks of one answer need each digest several times
+def _digest_of_request(asked: Request, domain: Domain) -> bytes:
+    return REQUEST.digest(
+        domain, asked.nonce, asked.model, TIER_CODE[asked.tier], asked.inputs, asked.payer, asked.provider,
+        asked.max_price, asked.issued_ms, asked.deadline_ms,
+    )  # fmt: skip
+
+
+@lru_cache(1024)  # as above
+def _digest_of_receipt(said: Receipt, domain: Domain) -> bytes:
+    usage = said.usage
+    return RECEIPT.digest(
+        domain, said.request, said.nonce, said.payer, said.provider, said.model, said.inputs, said.outputs,
+        content_hash(encode(said.runtime)), TIER_CODE[said.tier], usage.units, usage.tokens_in, usage.tokens_out,
+        usage.compute_us, said.price, said.started_ms, said.finished_ms,
+    )  # fmt: skip
 
 
 class Ask(Record, tag="ask", tag_field="type"):

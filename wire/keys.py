@@ -7,6 +7,8 @@ and votes.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from base58 import b58decode, b58encode
 from coincurve import PrivateKey, PublicKeyXOnly
 from coincurve import PublicKey as _PublicKey
@@ -17,6 +19,9 @@ from .errors import RecordError
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 # libp2p's protobuf of a secp256k1 key (type 2, 33 bytes) under an identity multihash of its 37 bytes.
 _PEER_ID_HEAD = b"\x00\x25\x08\x02\x12\x21"
+# One answer has each of its signatures checked by several rules, and names the same few peers again and again; none of
+# these functions depends on anything but its arguments.
+_SIGNATURES, _PEERS = 1024, 4096
 
 
 class NodeKey:
@@ -50,6 +55,7 @@ class NodeKey:
         return f"NodeKey({self.peer_id})"
 
 
+@lru_cache(_SIGNATURES)
 def recover(digest: bytes, signature: bytes) -> bytes:
     """The compressed public key (33 bytes) that signed `digest`; RecordError when the signature is none.
 
@@ -81,6 +87,7 @@ def schnorr_signed_by(public: bytes, digest: bytes, signature: bytes) -> bool:
         return False
 
 
+@lru_cache(_PEERS)
 def address_of(public: bytes) -> bytes:
     """The EVM address (20 bytes) of a 33-byte public key; RecordError when it is no point of the curve."""
     try:
@@ -90,11 +97,13 @@ def address_of(public: bytes) -> bytes:
     return keccak256(point[1:])[12:]
 
 
+@lru_cache(_PEERS)
 def peer_id_of(public: bytes) -> str:
     """The libp2p peer id of a 33-byte public key, base58 (begins with `16Uiu2HA`)."""
     return b58encode(_PEER_ID_HEAD + public).decode()
 
 
+@lru_cache(_PEERS)
 def public_of(peer_id: str) -> bytes:
     """The 33-byte public key inside a secp256k1 peer id; RecordError for any other id."""
     try:
@@ -120,7 +129,7 @@ def parse_address(text: str) -> bytes:
         raw = bytes.fromhex(body)
     except ValueError as error:
         raise RecordError(f"{text!r} is not an address (0x and 40 hexadecimal digits)") from error
-    if len(body) != 40:  # `fromhex` passes over spaces
+    if len(body) != 40 or len(raw) != 20:  # `fromhex` passes over spaces
         raise RecordError(f"{text!r} is not an address (0x and 40 hexadecimal digits)")
     if body not in (body.lower(), body.upper()) and show_address(raw) != "0x" + body:
         raise RecordError(f"{text!r} has a wrong checksum: a letter was mistyped")

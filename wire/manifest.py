@@ -24,6 +24,7 @@ from .canonical import Record, decode, encode
 from .cid import to_cid
 from .eip712 import Domain, StructType
 from .errors import RecordError
+from .generation import TEXT, Interface, generator_signature
 from .keys import NodeKey
 from .signed import Signed, check_signature, sign
 from .tensors import TensorSpec
@@ -37,12 +38,13 @@ _PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*\Z"
 
 ModelName = Annotated[str, Meta(pattern=_NAME)]
 Tag = Annotated[str, Meta(pattern=_TAG)]
+FilePath = Annotated[str, Meta(min_length=1, max_length=256, pattern=_PATH)]
 
 
 class File(Record):
     """One file of the model, by the name of its blob. `path` is relative, without `..`."""
 
-    path: Annotated[str, Meta(min_length=1, max_length=256, pattern=_PATH)]
+    path: FilePath
     blob: Hash32
     size: Annotated[int, Meta(ge=0, le=MAX_BLOB)]
     media_type: Name
@@ -55,13 +57,14 @@ class Manifest(Record):
     version: Version
     publisher: Address
     files: Annotated[tuple[File, ...], Meta(min_length=1, max_length=MAX_FILES)]
+    interface: Interface  # what stands before the graph; the inputs and outputs are those that it is asked with
     inputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
     outputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
     task: Line
     tags: Annotated[tuple[Tag, ...], Meta(max_length=MAX_TAGS)]
     licence: Name  # an SPDX expression
     royalty_bps: Annotated[int, Meta(ge=0, le=10_000)]
-    opset: U32
+    opset: U32  # the version of the standard operators; 0 where it uses none
     profile: Name  # the runtime profile under which its answers are compared
     description: Paragraph
     previous: Hash32 | None  # the model that this one follows: the version before it, or the manifest it corrects
@@ -101,8 +104,18 @@ def read_manifest(signed: SignedManifest, domain: Domain, model: bytes | None = 
     for specs in (manifest.inputs, manifest.outputs):
         if len({s.name for s in specs}) != len(specs):
             raise RecordError("Manifest: two tensors share one name")
+    _check_interface(manifest)
     if len({f.path for f in manifest.files}) != len(manifest.files):
         raise RecordError("Manifest: two files share one path")
     if list(manifest.tags) != sorted(set(manifest.tags)):
         raise RecordError("Manifest: its tags are not in order, or one stands twice")
     return manifest
+
+
+def _check_interface(manifest: Manifest) -> None:
+    """RecordError unless a model of that interface can be asked in this way."""
+    asked = (manifest.inputs, manifest.outputs)
+    if manifest.interface == "generate" and asked not in [generator_signature(has_text=t) for t in (True, False)]:
+        raise RecordError("Manifest: its inputs and outputs are not those of a generator")
+    if manifest.interface == "text" and manifest.inputs != (TEXT,):
+        raise RecordError(f"Manifest: a text model's one input is {TEXT.name}, BYTES [batch]")

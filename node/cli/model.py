@@ -1,4 +1,4 @@
-"""`hallmark model add | ls | show | pull | rm | export | import`"""
+"""`hallmark model`: its commands that have no file of their own are here."""
 
 from __future__ import annotations
 
@@ -10,37 +10,30 @@ import trio
 
 from ..datadir import find_data_dir
 from ..running import run_operation
+from .adding import add
 from .progress import Shown
-from .screen import console, echo_json, everywhere, size, table
+from .publishing import edit, withdraw
+from .screen import console, day, echo_json, everywhere, minute, named, publisher, show_table, size, table
+from .searching import search, versions
+
+# What `model show` says of a model's interface.
+INTERFACES = {
+    "tensors": "its graph's own tensors",
+    "text": "texts, which its own tokeniser makes into tokens",
+    "generate": "a prompt, which it goes on token by token",
+}
 
 
-@click.group("model", short_help="add, list, show and pull models")
+@click.group("model", short_help="add, find, show and pull models")
 def command() -> None:
-    """Models: published by anyone, named by the hash of their manifest (the CID)."""
+    """Models: published by anyone, named by the hash of their manifest (the CID).
+
+    MODEL is a CID, or a name: name, name@version, publisher/name[@version]. A publisher is an address or a petname.
+    """
 
 
-@command.command("add")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--name", required=True, help="Lower case, digits, dot, dash.")
-@click.option("--version", default="1.0.0", show_default=True)
-@click.option("--licence", required=True, help="An SPDX identifier, such as Apache-2.0.")
-@click.option("--task", default="", help="What it does, such as image-classification.")
-@click.option("--description", default="")
-@click.option(
-    "--royalty-bps", type=click.IntRange(0, 10_000), default=0, help="The publisher's share, in 1/100 of a percent."
-)
-@everywhere
-def add(file: Path, data_dir: str | None, as_json: bool, **about: Any) -> None:
-    """Publish an ONNX file: it is inspected in a sandboxed worker, stored, and its manifest signed."""
-    with Shown(as_json) as shown:
-        params = about | {"path": str(file.absolute())}
-        model = trio.run(run_operation, find_data_dir(data_dir), {}, "model.add", params, shown)
-    if as_json:
-        echo_json({"event": "model"} | model)
-        return
-    click.echo(f"Added {model['name']}@{model['version']}, {size(model['size'])}")
-    click.echo(f"  CID  {model['cid']}")
-    click.echo("\nNext: hallmark serve --role hub --role provider    (then others can pull it and ask it)")
+for each in (add, search, versions, edit, withdraw):
+    command.add_command(each)
 
 
 @command.command("ls")
@@ -53,14 +46,21 @@ def ls(data_dir: str | None, as_json: bool) -> None:
         echo_json({"event": "models", "models": models})
         return
     if not models:
-        click.echo("No models yet. Add one: hallmark model add FILE --name NAME --licence SPDX")
+        click.echo("No models yet. Add one: hallmark model add PATH --name NAME --licence SPDX")
+        click.echo("            Or find one: hallmark model search")
         return
-    rows = table("name", ">size", "licence", "complete", "CID")
+    rows = table("name", ">size", "licence", "state", "CID")
     for m in models:
-        rows.add_row(
-            f"{m['name']}@{m['version']}", size(m["size"]), m["licence"], "yes" if m["complete"] else "no", m["cid"]
-        )
-    console().print(rows)
+        name = named(m["called"], m["name"], m["version"])
+        rows.add_row(name, size(m["size"]), m["licence"], _state(m), m["cid"])
+    show_table(rows)
+
+
+def _state(m: dict[str, Any]) -> str:
+    """How a model of the store is: what asks for something to be done comes first."""
+    told = m["state"] if m["state"] in ("withdrawn", "replaced", "expired") else ""
+    parts = [told, "" if m["complete"] else "incomplete", "mirrored" if m["mirrored"] else ""]
+    return ", ".join(filter(None, parts)) or "complete"
 
 
 @command.command("show")
@@ -77,13 +77,22 @@ def show(model: str, bootstraps: tuple[str, ...], data_dir: str | None, as_json:
         return
     rows = table("", "")
     rows.show_header = False
-    rows.add_row("model", f"{found['name']}@{found['version']}")
+    rows.add_row("model", f"{found['name']}@{found['version']}, {day(found['created_ms'])}")
     rows.add_row("CID", found["cid"])
-    rows.add_row("size", f"{size(found['size'])}, {'complete here' if found['complete'] else 'not here'}")
-    rows.add_row("publisher", found["publisher"])
+    if found["previous"]:
+        rows.add_row("follows", found["previous"])
+    rows.add_row("publisher", publisher(found))
+    rows.add_row("name", _standing(found))
+    kept = "mirrored here" if found["mirrored"] else "complete here" if found["complete"] else "not here"
+    rows.add_row("size", f"{size(found['size'])}, {kept}")
     rows.add_row("licence", found["licence"])
     if found["task"]:
         rows.add_row("task", found["task"])
+    if found["tags"]:
+        rows.add_row("tags", ", ".join(found["tags"]))
+    if found["royalty_bps"]:
+        rows.add_row("royalty", f"{found['royalty_bps'] / 100:g} % of each price")
+    rows.add_row("interface", INTERFACES[found["interface"]])
     for side in ("inputs", "outputs"):
         for spec in found[side]:
             rows.add_row(side[:-1], f"{spec['name']}: {spec['datatype']} [{', '.join(map(str, spec['shape']))}]")
@@ -93,11 +102,31 @@ def show(model: str, bootstraps: tuple[str, ...], data_dir: str | None, as_json:
         rows.add_row("offered by", f"{offer['peer_id']}  {terms}")
     for peer_id in found["holders"]:
         rows.add_row("held by", peer_id)
+    for b in found["benchmarks"]:
+        figures = f"{b['clients']} clients, {b['items_per_s']:,.0f} items/s, p99 {b['p99_us'] / 1000:.1f} ms"
+        signed = "both signed" if b["countersigned"] else "the measurer's word"
+        rows.add_row("measured", f"{b['provider']}  {figures}, {b['backend']}, {day(b['measured_ms'])}, {signed}")
+    rows.add_row("seen here", f"{found['pulls']} pulls, {found['calls']} calls")
     if "refused" in found:
         rows.add_row("not executed here", found["refused"])
     if found["description"]:
         rows.add_row("description", found["description"])
     console().print(rows)
+
+
+def _standing(found: dict[str, Any]) -> str:
+    """What the name says of the model."""
+    match found["state"]:
+        case "current":
+            return f"means this model, until {minute(found['until_ms'])} at least"
+        case "expired":
+            return f"meant this model until {minute(found['until_ms'])}; its publisher has been silent since"
+        case "withdrawn":
+            return "WITHDRAWN by its publisher" + (f": {found['reason']}" if found["reason"] else "")
+        case "replaced":
+            return f"means another model now: {found['replaced_by']}"
+        case _:
+            return "nothing is known of what its publisher says now"
 
 
 @command.command("pull")
@@ -127,7 +156,10 @@ def pull(model: str, bootstraps: tuple[str, ...], data_dir: str | None, as_json:
 @click.argument("model")
 @everywhere
 def rm(model: str, data_dir: str | None, as_json: bool) -> None:
-    """Remove a model from this peer's store; other peers keep theirs. `hallmark store gc` then frees its space."""
+    """Remove a model from this peer's store; other peers keep theirs. `hallmark store gc` then frees its space.
+
+    A hub that mirrors does not fetch it again, until it is pulled by hand.
+    """
     with Shown(as_json) as shown:
         removed = trio.run(run_operation, find_data_dir(data_dir), {}, "model.rm", {"model": model}, shown)
     if as_json:
@@ -149,17 +181,3 @@ def export(model: str, folder: Path, data_dir: str | None, as_json: bool) -> Non
         echo_json({"event": "model"} | found)
         return
     click.echo(f"Exported {found['name']}@{found['version']}, {size(found['size'])}, to {found['directory']}")
-
-
-@command.command("import")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@everywhere
-def import_(folder: Path, data_dir: str | None, as_json: bool) -> None:
-    """Take a folder that `hallmark model export` wrote: the same CID and signature, every file checked."""
-    with Shown(as_json) as shown:
-        params = {"directory": str(folder.absolute())}
-        found = trio.run(run_operation, find_data_dir(data_dir), {}, "model.import", params, shown)
-    if as_json:
-        echo_json({"event": "model"} | found)
-        return
-    click.echo(f"Imported {found['name']}@{found['version']}, {size(found['size'])}\n  CID  {found['cid']}")

@@ -8,7 +8,7 @@ import trio
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
-from .screen import console, echo_json, everywhere, table
+from .screen import echo_json, everywhere, show_table, table
 
 
 @click.command("peers", short_help="show who is connected")
@@ -24,4 +24,4 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
     rows = table("peer", "connected", "roles", "address")
     for p in found["peers"]:
         rows.add_row(p["peer_id"], "yes" if p["connected"] else "no", ", ".join(p["roles"]) or "–", p["address"])
-    console().print(rows)
+    show_table(rows)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,6 +42,13 @@ def table(*columns: str) -> Table:
     return made
 
 
+def show_table(rows: Table) -> None:
+    """Print a table whose cells are to be copied: nothing is cut off, the terminal wraps what is too long for it."""
+    screen = console()
+    screen.width = max(screen.width, Measurement.get(screen, screen.options.update(max_width=10_000), rows).maximum)
+    screen.print(rows)
+
+
 def size(number: float) -> str:
     """Bytes for people: 3.1 MiB."""
     for unit in ("B", "KiB", "MiB"):
@@ -47,3 +56,30 @@ def size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.2f} GiB"
+
+
+def named(called: str, name: str, version: str) -> str:
+    """`publisher/name@version`; an address in short, since it is there to tell two apart and not to be typed."""
+    short = f"{called[:6]}…{called[-4:]}" if called.startswith("0x") else called
+    return f"{short}/{name}@{version}" if short else f"{name}@{version}"
+
+
+def reference(model: Mapping[str, Any]) -> str:
+    """What to type for the name of a model: as short as it is certain."""
+    return "/".join(filter(None, (model["called"], model["name"])))
+
+
+def publisher(model: Mapping[str, Any]) -> str:
+    """Who published it, in full."""
+    called, address = model["called"], model["publisher"]
+    return address if called == address else f"{called or 'this peer'} ({address})"
+
+
+def minute(time_ms: int) -> str:
+    """A time for people, in their own time zone: 2026-11-21 09:30."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(time_ms / 1000))
+
+
+def day(time_ms: int) -> str:
+    """A day for people: 2026-11-21."""
+    return minute(time_ms)[:10]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import trio
 
-from ..config import ROLES, load_config
+from ..config import ROLES, HubPolicy, load_config
 from ..datadir import DataDir, find_data_dir
 from ..local import initialise, keep_network
+from ..mirroring import read_policy
 from ..networkfile import load_network
+from ..petnames import load_petnames
 from .screen import echo_json, everywhere
 
 
@@ -35,6 +37,17 @@ from .screen import echo_json, everywhere
     "--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to connect to; may be repeated."
 )
 @click.option("--network", metavar="FILE|NAME", help="The network to join: a file, or the name of one stored here.")
+@click.option(
+    "--hub-policy", type=click.Choice(get_args(HubPolicy)), help="What a hub mirrors. Default: pinned, nothing."
+)
+@click.option(
+    "--hub-publisher",
+    "hub_publishers",
+    multiple=True,
+    metavar="PUBLISHER",
+    help="For the policy publishers; may be repeated.",
+)
+@click.option("--hub-tag", "hub_tags", multiple=True, metavar="TAG", help="For the policy tags; may be repeated.")
 @click.option("--price", type=click.IntRange(min=0), help="Asked per request, in the token's smallest unit.")
 @everywhere
 def command(data_dir: str | None, as_json: bool, network: str | None, **flags: Any) -> int:
@@ -42,6 +55,7 @@ def command(data_dir: str | None, as_json: bool, network: str | None, **flags: A
     directory = find_data_dir(data_dir)
     name = _prepare(directory, network, as_json)
     config = load_config(directory, flags | {"network": name}).config
+    read_policy(config, load_petnames(directory.petnames))  # a mistake is told now, and not by a service later
     logging.getLogger("hallmark").setLevel(logging.INFO)
     from ..serving import serve
 

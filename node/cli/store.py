@@ -11,7 +11,7 @@ from ..datadir import find_data_dir
 from ..errors import Exit
 from ..running import run_operation
 from .progress import Shown
-from .screen import console, echo_json, everywhere, size, table
+from .screen import console, echo_json, everywhere, show_table, size, table
 
 
 @click.group("store", short_help="check the disk, free space, pin models")
@@ -46,7 +46,7 @@ def verify(repair: bool, bootstraps: tuple[str, ...], data_dir: str | None, as_j
         rows = table("model", "state", ">damaged", ">missing", "CID")
         for m in found["models"]:
             rows.add_row(m["name"] or "–", m["state"], str(m["damaged_chunks"]), str(m["missing_chunks"]), m["cid"])
-        console().print(rows)
+        show_table(rows)
     for what in ("chunks", "outlines", "ballots"):
         if found[f"damaged_{what}"]:
             click.echo(f"Damaged {what}: {found[f'damaged_{what}']}")
@@ -72,7 +72,11 @@ def stat(data_dir: str | None, as_json: bool) -> None:
     rows = table("", "")
     rows.show_header = False
     rows.add_row("models", f"{found['models']}, {len(found['pinned'])} pinned")
-    rows.add_row("known of others", f"{found['known_models']} models")
+    if found["mirrored"] or found["mirroring"]:
+        rows.add_row("mirrored", f"{found['mirrored']}, {size(found['mirrored_bytes'])}")
+    if found["mirroring"]:
+        rows.add_row("mirroring", found["mirroring"])
+    rows.add_row("catalogue", f"{found['known_models']} models, {found['known_names']} names")
     rows.add_row("receipts", str(found["receipts"]))
     quota = f" of {size(found['quota'])}" if found["quota"] else ""
     rows.add_row("files", f"{size(found['chunk_bytes'])}{quota} in {found['chunks']} chunks, {found['blobs']} files")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from verify.report import Report
 
 
-@click.command("verify", short_help="check a receipt, offline")
+@click.command("verify", short_help="check a receipt or a benchmark, offline")
 @click.argument("receipt", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--network", default="", metavar="FILE|NAME", help="The network file to trust. Default: the one stored here."
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 )
 @everywhere
 def command(receipt: Path, network: str, inputs: tuple[str, ...], data_dir: str | None, as_json: bool) -> int:
-    """Check RECEIPT without any network, trusting only the network file and arithmetic. Exit code 0 only when valid."""
+    """Check RECEIPT without any network, trusting only the network file and arithmetic. Exit code 0 only when valid.
+
+    It may also be a benchmark that `hallmark bench --records` wrote.
+    """
     from wire.receiptfile import MAX_RECEIPT_FILE, ReceiptFile
 
     rules = load_network(find_network(find_data_dir(data_dir), network))
@@ -39,6 +42,10 @@ def command(receipt: Path, network: str, inputs: tuple[str, ...], data_dir: str 
         data = receipt.read_bytes()
     except OSError as error:
         raise CommandError(Exit.NOT_FOUND, f"{receipt} cannot be read: {error.strerror}") from error
+    from ..benching.verdict import tell
+
+    if (valid := tell(data, rules, as_json)) is not None:
+        return int(Exit.OK if valid else Exit.NOT_PROVED)
     from verify import verify_file
     from wire.canonical import decode
     from wire.errors import RecordError

@@ -1,4 +1,4 @@
-"""`model export | import`"""
+"""`model export`, and the way back: `model add` of a folder that it wrote"""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from wire.manifest import Manifest, read_manifest
 from ..control import Emit
 from ..errors import CommandError, Exit
 from ..local import Local
+from ..meaning import find_here
 from .models import describe
 from .pace import Pace
 
 
 async def export_folder(local: Local, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Write a model of the store into a new or empty folder, with its signed manifest."""
-    signed = local.store.models.find(params["model"])
+    signed = find_here(local, params["model"])
     if signed is None:
         raise CommandError(
             Exit.NOT_FOUND,
@@ -30,16 +31,16 @@ async def export_folder(local: Local, params: dict[str, Any], emit: Emit) -> dic
             f"Pull it first: hallmark model pull {params['model']}",
         )
     manifest, directory = decode(signed.body, Manifest), Path(params["directory"])
-    progress = _telling(emit, "exporting", sum(file.size for file in manifest.files))
+    progress = telling(emit, "exporting", sum(file.size for file in manifest.files))
     async with local.store.holding([file.blob for file in manifest.files]):
         # not a write to the store: no other has to wait for it
         await trio.to_thread.run_sync(export_model, local.store.blobs, signed, directory, progress)
     return describe(signed, manifest) | {"directory": str(directory)}
 
 
-async def import_folder(local: Local, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
+async def add_exported(local: Local, directory: Path, emit: Emit) -> dict[str, Any]:
     """Take an exported folder into the store: the same CID, the same signature, every file checked."""
-    store, directory = local.store, Path(params["directory"])
+    store = local.store
     try:
         signed = await trio.to_thread.run_sync(read_exported, directory)
         manifest = read_manifest(signed, local.network.domain)
@@ -47,20 +48,20 @@ async def import_folder(local: Local, params: dict[str, Any], emit: Emit) -> dic
         raise CommandError(
             Exit.MODEL, f"{directory} holds no model of this network: {error}", "Export it again, or copy it again."
         ) from error
-    progress = _telling(emit, "importing", 2 * sum(file.size for file in manifest.files))
+    progress = telling(emit, "importing", 2 * sum(file.size for file in manifest.files))
     async with store.holding() as hold:
         await store.in_thread(import_files, store.blobs, signed, directory, hold, progress)
         await store.in_thread(store.models.put, signed)
     local.models_changed.notify()
-    return describe(signed, manifest) | {"directory": str(directory)}
+    return describe(signed, manifest)
 
 
-def _telling(emit: Emit, event: str, total: int) -> Callable[[int], None]:
-    """A progress callback for a worker thread."""
+def telling(emit: Emit, event: str, total: int, before: int = 0) -> Callable[[int], None]:
+    """A progress callback for a worker thread; `before` bytes of the total were done by others."""
     pace = Pace()
 
     def tell(done: int) -> None:
         if pace.is_time() or done == total:
             emit({"event": event, "done": done, "total": total})
 
-    return lambda done: trio.from_thread.run_sync(tell, done)
+    return lambda done: trio.from_thread.run_sync(tell, before + done)

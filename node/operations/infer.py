@@ -39,8 +39,9 @@ async def infer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
     answer = await ask(peer, question, emit)
     receipt = answer.file.receipt.receipt
     backend = receipt.runtime.backend
-    store = peer.local.store
-    await store.in_thread(store.receipts.put, receipt.digest(peer.network.domain), answer.encoded)
+    store, encoded = peer.local.store, answer.encoded
+    await store.in_thread(store.receipts.put, receipt.digest(peer.network.domain), encoded)
+    peer.tally.called(signed.model)
     finding = {"find": (answer.found_at - started) * 1000}
     return {
         "model": signed.cid,
@@ -54,7 +55,7 @@ async def infer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
         "compute_us": receipt.usage.compute_us,
         "price": int(receipt.price),
         "timing": {stage: round(ms, 2) for stage, ms in (finding | answer.timing).items()},
-        "receipt": answer.encoded,
+        "receipt": encoded,
     }
 
 

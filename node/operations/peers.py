@@ -8,7 +8,7 @@ from wire.keys import peer_id_of
 
 from ..clock import now_ms
 from ..control import Emit
-from ..finding import wait_for_peers
+from ..joining import wait_for_peers
 from ..peer import Peer
 
 

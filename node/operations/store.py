@@ -12,12 +12,13 @@ from storage import Collected, ModelPinned, ModelState, Verified
 from wire.canonical import decode
 from wire.cid import from_cid, to_cid
 from wire.errors import RecordError, RemoteError
-from wire.manifest import Manifest
+from wire.manifest import Manifest, SignedManifest
 
 from ..control import Emit, Event
 from ..errors import CommandError, Exit
 from ..finding import holders
 from ..local import Local
+from ..meaning import find_here
 from ..peer import Peer
 from .pace import Pace
 
@@ -120,12 +121,16 @@ def _is_sound(report: dict[str, Any], models: list[dict[str, Any]]) -> bool:
 async def stat_store(local: Local, params: dict[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
     """What the store holds, and what it takes."""
     store = local.store
-    blobs, pinned = store.blobs.statistics(), store.pins.all()
+    blobs, pinned, copies = store.blobs.statistics(), store.pins.all(), store.mirrored.copies()
     return {
         "path": str(local.directory.store),
         "models": sum(1 for _ in store.models.ids()),
         "pinned": [to_cid(model) for model in sorted(pinned)],
+        "mirrored": len(copies),
+        "mirrored_bytes": sum(_size(store.manifest(model)) for model in copies),
+        "mirroring": local.mirroring.text,
         "known_models": store.catalogue.count,
+        "known_names": store.names.count,
         "receipts": store.receipts.count,
         "blobs": blobs.outlines,
         "chunks": blobs.chunks,
@@ -134,6 +139,10 @@ async def stat_store(local: Local, params: dict[str, Any], emit: Emit) -> dict[s
         "disk_bytes": store.disk_bytes,
         "quota": store.quota or 0,
     }
+
+
+def _size(signed: SignedManifest | None) -> int:
+    return 0 if signed is None else sum(file.size for file in decode(signed.body, Manifest).files)
 
 
 async def collect_garbage(local: Local, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -181,7 +190,7 @@ def _here(local: Local, text: str) -> bytes:
     try:
         return from_cid(text)
     except RecordError:
-        signed = local.store.models.find(text)
+        signed = find_here(local, text)
     if signed is None:
         raise _nowhere(text)
     return signed.model

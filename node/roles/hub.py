@@ -1,4 +1,5 @@
-"""The hub: tells the DHT which models it holds, so that any peer can fetch them from here.
+"""The hub: tells the DHT which models it holds, so that any peer can fetch them from here, and mirrors others' models
+as its policy asks.
 
 Serving the blobs themselves needs no role: every running peer shares what it has.
 """
@@ -13,6 +14,8 @@ from wire.errors import RecordError, RemoteError
 from wire.manifest import SignedManifest, read_manifest
 
 from ..peer import Peer
+from ..supervise import supervise
+from .mirror import run_mirror
 
 log = logging.getLogger("hallmark.hub")
 
@@ -21,13 +24,22 @@ RETRY_SECONDS = 10.0  # while somebody has yet to hear of a model
 
 
 async def run_hub(peer: Peer) -> None:
+    """Announce and mirror, for ever."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervise, "mirroring", lambda: run_mirror(peer))
+        nursery.start_soon(_announce_all, peer)
+
+
+async def _announce_all(peer: Peer) -> None:
     """Announce every complete model, when it comes and again every hour."""
     told: dict[bytes, float] = {}
     while True:
         now, seen = trio.current_time(), peer.local.models_changed.count
-        due = [
-            s for s in peer.local.store.models.all() if now - told.get(s.model, -REPROVIDE_SECONDS) >= REPROVIDE_SECONDS
-        ]
+        here = peer.local.store.models.all()
+        for model in told.keys() - {signed.model for signed in here}:
+            peer.host.discovery.withdraw(model)
+            del told[model]
+        due = [s for s in here if now - told.get(s.model, -REPROVIDE_SECONDS) >= REPROVIDE_SECONDS]
         for signed in due:
             if await _announce(peer, signed):
                 told[signed.model] = now

@@ -16,7 +16,9 @@ from wire.tensors import Tensor, check_headers, tensor_set
 from wire.text import one_line
 from wire.tier import Tier
 
-from ..bounds import MAX_OPEN_REQUESTS, MAX_SEEN_REQUESTS, OFFER_EVERY, OFFER_LIFE_MS, TENSOR_SECONDS
+from ..benching.records import serve_benchmarks
+from ..benching.witness import Witness
+from ..bounds import MAX_OPEN_REQUESTS, MAX_SEEN_REQUESTS, OFFER_EVERY, OFFER_LIFE_MS, REST_MS, TENSOR_SECONDS
 from ..clock import now_ms
 from ..convening import Convening, convening
 from ..peer import Peer
@@ -34,11 +36,13 @@ class Provider:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._guard = ReplayGuard(peer.started_ms, MAX_SEEN_REQUESTS)
+        self._witness = Witness()
         self._open = 0
 
     async def run(self) -> None:
         """Answer requests, and say what is offered: at once when that changes, and before the last word expires."""
         self._peer.host.handle("infer", self._serve)
+        self._peer.host.handle("benchmarks", self._countersign)
         while True:
             seen = self._peer.ready.changed.count
             for model, ready in self._peer.ready.all().items():
@@ -66,24 +70,31 @@ class Provider:
         await peer.host.publish("offers", data)
 
     async def _serve(self, channel: Channel) -> None:
-        """One request, from its first frame to its proof."""
+        """One request, from its first frame to its proof, for as long as its payer waits."""
         ask = await channel.receive(Ask, timeout=TENSOR_SECONDS)
         if self._open >= MAX_OPEN_REQUESTS:
-            raise RemoteError(ErrorCode.OVERLOADED, "this provider has too much in hand: try later or elsewhere")
+            text = "this provider has too much in hand: try later or elsewhere"
+            raise RemoteError(ErrorCode.OVERLOADED, text, after_ms=REST_MS)
         self._open += 1
         try:
             with self._peer.work():
                 ready, early = self._admit(ask)
-                inputs = await channel.receive_tensors(ask.inputs, timeout=TENSOR_SECONDS)
-                if tensor_set(inputs).hash() != ask.request.request.inputs:
-                    raise RemoteError(ErrorCode.REFUSED, "the inputs are not those that the request was signed for")
-                await trio.sleep(early)
-                if ask.request.request.tier == "quorum":
-                    await self._answer_quorum(channel, ask, inputs, ready)
-                else:
-                    await self._answer(channel, ask, inputs, ready, None)
+                with self._peer.held.inputs(channel.peer, ask.inputs):
+                    inputs = await channel.receive_tensors(ask.inputs, timeout=TENSOR_SECONDS)
+                    given = tensor_set(inputs)
+                    if given.hash() != ask.request.request.inputs:
+                        raise RemoteError(ErrorCode.REFUSED, "the inputs are not those that the request was signed for")
+                    with channel.while_wanted():
+                        await trio.sleep(early)
+                        if ask.request.request.tier == "quorum":
+                            await self._answer_quorum(channel, ask, inputs, ready, rows(given))
+                        else:
+                            await self._answer(channel, ask, inputs, ready, rows(given))
         finally:
             self._open -= 1
+
+    async def _countersign(self, channel: Channel) -> None:
+        await serve_benchmarks(channel, self._peer.local, self._witness)
 
     def _admit(self, ask: Ask) -> tuple[ReadyModel, float]:
         """Everything that can be refused before the inputs are read; RemoteError says what. The model, and how many
@@ -104,29 +115,42 @@ class Provider:
             check_headers(ask.inputs, ready.manifest.inputs, "inputs")
         except RecordError as error:
             raise RemoteError(ErrorCode.BAD_RECORD, str(error), retry=False) from error
+        peer.ready.check_room(request.model)
         if not ask.request.is_signed(peer.network.domain):
             raise RemoteError(ErrorCode.REFUSED, "the payer did not sign this request, or not for this network")
         return ready, self._guard.admit(request, request.digest(peer.network.domain), now_ms())
 
     async def _answer(
-        self, channel: Channel, ask: Ask, inputs: list[Tensor], ready: ReadyModel, round_: Convening | None
+        self,
+        channel: Channel,
+        ask: Ask,
+        inputs: list[Tensor],
+        ready: ReadyModel,
+        units: int,
+        round_: Convening | None = None,
     ) -> None:
         """Execute, sign, send; with a committee, show it the answer before the client has it."""
         request, started = ask.request.request, now_ms()
         seconds = (request.deadline_ms - started) / 1000
         execution = await self._peer.ready.execute(request.model, inputs, seconds)
-        usage = Usage(units=rows(tensor_set(inputs)), tokens_in=0, tokens_out=0, compute_us=execution.compute_us)
+        usage = Usage(
+            units=units, tokens_in=execution.tokens_in, tokens_out=execution.tokens_out, compute_us=execution.compute_us
+        )
         runtime = Runtime(profile=ready.manifest.profile, backend=execution.backend)
         receipt = self._receipt(request, execution.outputs, usage, runtime, started)
         if round_:
             round_.answer(receipt, execution.outputs)
         answer = Answer(receipt=receipt, outputs=tuple(t.header for t in execution.outputs))
+        self._witness.note(receipt.receipt)
         await channel.send(answer, execution.outputs)
+        self._peer.tally.called(request.model)
 
-    async def _answer_quorum(self, channel: Channel, ask: Ask, inputs: list[Tensor], ready: ReadyModel) -> None:
+    async def _answer_quorum(
+        self, channel: Channel, ask: Ask, inputs: list[Tensor], ready: ReadyModel, units: int
+    ) -> None:
         try:
             async with convening(self._peer, ask.request, inputs) as round_:
-                await self._answer(channel, ask, inputs, ready, round_)
+                await self._answer(channel, ask, inputs, ready, units, round_)
                 outcome = await round_.outcome()
         except RecordError as error:  # nobody may judge: the network file is the reason, not this request
             raise RemoteError(ErrorCode.UNSUPPORTED, str(error)) from error

@@ -15,7 +15,7 @@ from wire.errors import ErrorCode, RecordError, RemoteError
 from wire.keys import address_of, public_of
 from wire.tensors import Tensor, check_headers, tensor_set
 
-from ..bounds import LOADING_SECONDS, MAX_OPEN_ROUNDS, MAX_SEEN_REQUESTS, TENSOR_SECONDS
+from ..bounds import LOADING_SECONDS, MAX_OPEN_ROUNDS, MAX_SEEN_REQUESTS, REST_MS, TENSOR_SECONDS
 from ..clock import now_ms
 from ..peer import Peer
 from ..replay import ReplayGuard
@@ -26,10 +26,11 @@ log = logging.getLogger("hallmark.verifier")
 class Seat:
     """One request this verifier sits on; the same for every convener, so that it commits and votes once."""
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Member, early: float) -> None:
         self.member = member
+        self.starts = trio.current_time() + early  # when the request's own time has come
         self.committed: Committed | None = None
-        self.ready = trio.Event()  # set once `committed` is there
+        self.executing = trio.Lock()  # held by who executes; should its convener leave, by the next one's task
         self.judging = trio.Lock()
 
 
@@ -67,20 +68,23 @@ class VerifierRole:
         if convener not in (request.provider, request.payer):
             raise RemoteError(ErrorCode.REFUSED, "only who was asked, or who asked, convenes this committee")
         member = Member(self._peer.network, self._peer.local.key, convene.request, now_ms())
-        inputs = await channel.receive_tensors(convene.inputs, timeout=TENSOR_SECONDS)
-        if tensor_set(inputs).hash() != request.inputs:
-            raise RemoteError(ErrorCode.REFUSED, "the inputs are not those that the request was signed for")
-        seat = self._seats.get(member.digest)
-        if seat is None:
-            if len(self._seats) >= MAX_SEEN_REQUESTS or self._sitting >= MAX_OPEN_ROUNDS:
-                raise RemoteError(ErrorCode.OVERLOADED, "this verifier sits on too many committees now")
-            early = self._guard.admit(request, member.digest, now_ms())
-            seat = self._seats[member.digest] = Seat(member)
-            await trio.sleep(early)
-            await self._execute(seat, inputs)
-        await seat.ready.wait()
-        if seat.committed is None:
-            raise RemoteError(ErrorCode.FAILED, "this verifier stopped before it could commit")
+        with self._peer.held.inputs(channel.peer, convene.inputs):
+            inputs = await channel.receive_tensors(convene.inputs, timeout=TENSOR_SECONDS)
+            if tensor_set(inputs).hash() != request.inputs:
+                raise RemoteError(ErrorCode.REFUSED, "the inputs are not those that the request was signed for")
+            seat = self._seats.get(member.digest)
+            if seat is None:
+                if len(self._seats) >= MAX_SEEN_REQUESTS or self._sitting >= MAX_OPEN_ROUNDS:
+                    text = "this verifier sits on too many committees now"
+                    raise RemoteError(ErrorCode.OVERLOADED, text, after_ms=REST_MS)
+                early = self._guard.admit(request, member.digest, now_ms())
+                seat = self._seats[member.digest] = Seat(member, early)
+            with channel.while_wanted():
+                async with seat.executing:
+                    if seat.committed is None:
+                        await trio.sleep_until(seat.starts)
+                        await self._execute(seat, inputs)
+        assert seat.committed is not None
         await channel.send(seat.committed)
         if seat.committed.reason:
             return  # it abstains: nothing will be shown to it
@@ -97,27 +101,24 @@ class VerifierRole:
 
     @property
     def _sitting(self) -> int:
-        return sum(not seat.ready.is_set() for seat in self._seats.values())
+        return sum(seat.executing.locked() for seat in self._seats.values())
 
     async def _execute(self, seat: Seat, inputs: list[Tensor]) -> None:
         """Run the model, then commit; whatever keeps this verifier from it makes it abstain, with the reason."""
         member, request = seat.member, seat.member.request.request
+        seconds = (request.deadline_ms - now_ms()) / 1000
+        ready = await self._peer.ready.soon(request.model, min(seconds, LOADING_SECONDS))
+        if ready is None:
+            seat.committed = member.abstain("this verifier does not have that model")
+            return
         try:
+            check_headers([t.header for t in inputs], ready.manifest.inputs, "inputs")
             seconds = (request.deadline_ms - now_ms()) / 1000
-            ready = await self._peer.ready.soon(request.model, min(seconds, LOADING_SECONDS))
-            if ready is None:
-                seat.committed = member.abstain("this verifier does not have that model")
-                return
-            try:
-                check_headers([t.header for t in inputs], ready.manifest.inputs, "inputs")
-                seconds = (request.deadline_ms - now_ms()) / 1000
-                execution = await self._peer.ready.execute(request.model, inputs, seconds)
-            except (RemoteError, RecordError) as error:
-                seat.committed = member.abstain(str(error) or "the execution failed")
-                return
-            seat.committed = member.commit(ready.manifest, execution.outputs, secrets.token_bytes(32))
-        finally:
-            seat.ready.set()
+            execution = await self._peer.ready.execute(request.model, inputs, seconds)
+        except (RemoteError, RecordError) as error:
+            seat.committed = member.abstain(str(error) or "the execution failed")
+            return
+        seat.committed = member.commit(ready.manifest, execution.outputs, secrets.token_bytes(32))
 
     async def _keep(self, seat: Seat) -> None:
         """The ballot is on disk before the vote leaves: whoever is asked later says the same."""

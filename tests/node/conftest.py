@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from storage import Store, open_store
 
 from .commands import Hallmark, runner
 
@@ -26,3 +29,10 @@ def hallmark(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """Runs a command in this process, in the data directory `home`."""
     assert not home.exists()
     return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store on disk."""
+    with open_store(tmp_path / "store") as opened:
+        yield opened

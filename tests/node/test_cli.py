@@ -49,7 +49,16 @@ class TestHelp:
 
     def test_every_file_of_commands_is_a_command(self) -> None:
         files = {path.stem for path in Path(node.cli.__file__).parent.glob("*.py")}
-        assert files - {"__init__", "__main__", "main", "screen", "progress"} == set(COMMANDS)
+        assert files - {
+            "__init__",
+            "__main__",
+            "main",
+            "screen",
+            "progress",
+            "adding",
+            "publishing",
+            "searching",
+        } == set(COMMANDS)
 
     @pytest.mark.parametrize("name", EVERY)
     def test_each_command_says_what_it_does_and_lists_its_options(self, name: str, hallmark: Hallmark) -> None:

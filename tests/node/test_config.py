@@ -35,6 +35,14 @@ def test_without_any_source_everything_is_the_default(directory: DataDir) -> Non
     assert set(found.origin) == {f.name for f in fields(Config)}
 
 
+def test_an_upload_rate_may_be_written_as_a_size(directory: DataDir) -> None:
+    directory.config.write_text('upload_rate = "5 MiB"\n')
+    assert load_config(directory, {}).config.upload_rate == 5 << 20
+    directory.config.write_text('upload_rate = "fast"\n')
+    with pytest.raises(CommandError, match="fast"):
+        load_config(directory, {})
+
+
 def test_flags_over_environment_over_file_over_defaults(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
     directory.config.write_text('price = 1\nthreads = 1\nmax_models = 11\nnetwork = "filed"\n')
     monkeypatch.setenv("HALLMARK_PRICE", "2")
@@ -68,7 +76,19 @@ def test_lists_come_from_each_source(directory: DataDir, monkeypatch: pytest.Mon
     assert config.bootstraps == (JOIN,)
 
 
+def test_what_a_hub_mirrors_comes_from_each_source(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory.config.write_text('hub_policy = "publishers"\nhub_publishers = ["alice"]')
+    monkeypatch.setenv("HALLMARK_HUB_TAGS", "audio, tiny")
+    config = load_config(directory, {"hub_policy": "tags"}).config
+    assert (config.hub_policy, config.hub_publishers, config.hub_tags) == ("tags", ("alice",), ("audio", "tiny"))
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"hub_policy": "some"}, "hub_policy"),
+    ({"hub_policy": ["tags"]}, "hub_policy"),
+    ({"hub_tags": ["Big"]}, "no tag"),
+    ({"hub_tags": ["a" * 33]}, "no tag"),
+    ({"hub_publishers": 1}, "hub_publishers"),
     ({"pirce": 1}, "pirce"),
     ({"price": -1}, "price"),
     ({"price": 2**128}, "price"),

@@ -1,4 +1,4 @@
-"""`hallmark store …` and `hallmark model rm | export | import`, as a user calls them."""
+"""`hallmark store …`, `hallmark model rm | export`, and `add` of what was exported, as a user calls them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from node.config import Config
 from node.control import Event
 from node.demo.peers import ending, gather, start
 from node.errors import Exit
-from node.finding import wait_for_peers
+from node.joining import wait_for_peers
 from node.keyfile import load_key
 from node.networkfile import load_network
 from node.opening import open_peer
@@ -46,9 +46,11 @@ def published(home: Path, name: str = "digits", pieces: int = 3, network: str = 
             version="1.0.0",
             publisher=key.address,
             files=(File(path="model.onnx", blob=outline.hash(), size=len(data), media_type="application/onnx"),),
+            interface="tensors",
             inputs=(TensorSpec(name="x", datatype="FP32", shape=(4,)),),
             outputs=(TensorSpec(name="y", datatype="FP32", shape=(2,)),),
             task="",
+            tags=(),
             licence="MIT",
             royalty_bps=0,
             opset=17,
@@ -186,11 +188,12 @@ async def test_a_collection_in_the_middle_of_a_pull_takes_nothing_from_it(
             assert (await store.collect()).chunks == 0
 
     monkeypatch.setattr("node.operations.models.find_model", found)
-    monkeypatch.setattr("node.operations.models.holders", nobody)
-    monkeypatch.setattr("node.operations.models.fetch_blob", fetch)
+    monkeypatch.setattr("node.fetching.holders", nobody)
+    monkeypatch.setattr("node.fetching.fetch_blob", fetch)
     with open_store(tmp_path / "store") as store:
         local = SimpleNamespace(store=store, models_changed=Signal())
-        await pull_model(cast(Peer, SimpleNamespace(local=local, host=None)), {"model": "digits"}, lambda _: None)
+        host = SimpleNamespace(connected=lambda: ["somebody"])
+        await pull_model(cast(Peer, SimpleNamespace(local=local, host=host)), {"model": "digits"}, lambda _: None)
         assert (await store.collect()).chunks == 0
         assert store.blobs.complete(outline.hash())
 
@@ -207,15 +210,17 @@ def test_a_model_goes_out_and_comes_back_the_same(
     network = peer / "networks" / "home.toml"
     monkeypatch.setenv("HALLMARK_DATA_DIR", str(tmp_path / "second"))
     assert hallmark("init", "--network", network).code == 0
-    *_, line = hallmark("model", "import", "out", "--json").lines
+    *_, line = hallmark("model", "add", "out", "--json").lines
     assert (line["event"], line["cid"]) == ("model", signed.cid)
+    ran = hallmark("model", "add", "out", "--name", "mine", "--licence", "MIT")
+    assert (ran.code, "Leave --name and --licence out" in ran.err) == (Exit.USAGE, True)
     with open_store(tmp_path / "second" / "store") as store:
         assert store.models.get(signed.model) == signed
         assert [state.blobs for state in store.states()] == [()]
     # of another network its signature says nothing
     monkeypatch.setenv("HALLMARK_DATA_DIR", str(tmp_path / "third"))
     assert hallmark("init").code == 0
-    ran = hallmark("model", "import", "out")
+    ran = hallmark("model", "add", "out")
     assert (ran.code, "not for this network" in ran.err) == (Exit.MODEL, True)
 
 
@@ -224,13 +229,13 @@ def test_a_folder_that_was_changed_is_refused(hallmark: Hallmark, peer: Path, tm
     hallmark("model", "export", "digits", "out")
     hallmark("model", "rm", "digits")
     (tmp_path / "out" / "model.onnx").write_bytes(b"".join(PIECES)[:-1] + b"!")
-    ran = hallmark("model", "import", "out")
+    ran = hallmark("model", "add", "out")
     assert (ran.code, "is not the file that was exported" in ran.err) == (Exit.STORAGE, True)
     (tmp_path / "out" / "manifest.hallmark").write_bytes(b"junk")
-    assert hallmark("model", "import", "out").code == Exit.MODEL
+    assert hallmark("model", "add", "out").code == Exit.MODEL
     (tmp_path / "out" / "manifest.hallmark").unlink()
-    ran = hallmark("model", "import", "out")
-    assert (ran.code, "hallmark model export" in ran.err) == (Exit.STORAGE, True)
+    ran = hallmark("model", "add", "out")  # no longer an exported model, and no new one without a name
+    assert (ran.code, "--name NAME --licence SPDX" in ran.err) == (Exit.USAGE, True)
 
 
 def test_a_quota_is_kept_and_says_how_to_get_on(
@@ -241,11 +246,11 @@ def test_a_quota_is_kept_and_says_how_to_get_on(
     hallmark("model", "rm", "digits")
     hallmark("store", "gc")
     monkeypatch.setenv("HALLMARK_QUOTA", "1 MiB")
-    assert hallmark("model", "import", "out").code == 0
+    assert hallmark("model", "add", "out").code == 0
     hallmark("model", "rm", "digits")
     hallmark("store", "gc")
     monkeypatch.setenv("HALLMARK_QUOTA", "600 KiB")
-    ran = hallmark("model", "import", "out")
+    ran = hallmark("model", "add", "out")
     assert ran.code == Exit.STORAGE
     assert "its quota is 614400" in ran.err
     assert "hallmark store gc" in ran.err

@@ -55,6 +55,7 @@ def signed(name: str = "model") -> SignedManifest:
         version="1.0.0",
         publisher=PUBLISHER.address,
         files=(File(path="m.onnx", blob=BLOB, size=SIZE, media_type="application/onnx"),),
+        interface="tensors",
         inputs=(spec,),
         outputs=(spec,),
         task="",

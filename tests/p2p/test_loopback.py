@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2p import Channel, open_host
+from p2p.loopback import loopback
 from wire.blob import AskManifest, BlobReply
 from wire.errors import ErrorCode, RemoteError
 from wire.keys import NodeKey
@@ -35,3 +36,19 @@ async def test_an_exchange_with_oneself_needs_no_network() -> None:
             async with host.exchange(host.peer_id, "committee"):
                 raise AssertionError("nobody serves that")
         assert caught.value.code is ErrorCode.UNSUPPORTED
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+async def test_either_end_hears_that_the_other_left(how: str) -> None:
+    near, far = loopback()
+    told: list[str] = []
+    near.on_end(lambda: told.append("near"))
+    far.on_end(lambda: told.append("far"))
+    await near.write(b"more to come")
+    assert told == []
+    await (near.reset() if how == "reset" else near.close())
+    assert told == ["far"]
+    far.on_end(lambda: told.append("again"))
+    far.on_end(None)
+    await far.close()
+    assert told == ["far", "again", "near"]

@@ -53,8 +53,14 @@ class PoolMachine(RuleBasedStateMachine):
         assert len(self.pool) == len(self.inside) <= 4 * bounds.POOL_PER_PROTOCOL
 
 
-TestPool = PoolMachine.TestCase
-TestPool.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+class TestPool(PoolMachine.TestCase):  # type: ignore[misc]  # Hypothesis makes it
+    settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+
+    def setUp(self) -> None:  # a bound that thirty steps reach
+        self._bound, bounds.POOL_PER_PROTOCOL = bounds.POOL_PER_PROTOCOL, 4
+
+    def tearDown(self) -> None:
+        bounds.POOL_PER_PROTOCOL = self._bound
 
 
 def test_the_whole_pool_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,6 +248,31 @@ async def test_waiting_tells_a_beginning_from_an_end(autojump_clock: trio.testin
     assert not await right.waiting(timeout=3)
 
 
+@pytest.mark.parametrize("how", ["reset", "close"])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_work_for_a_peer_that_left_is_cancelled(how: str, when: str, nursery: trio.Nursery) -> None:
+    left, right = channel_pair()
+    leave = left.reset if how == "reset" else left.close
+    if when == "before":
+        await leave()
+    else:
+        nursery.start_soon(leave)
+    with pytest.raises(RemoteError) as caught, right.while_wanted():
+        await trio.sleep_forever()
+    assert caught.value.code is ErrorCode.LINK_LOST
+    assert not right.usable
+
+
+async def test_work_for_a_peer_that_waits_goes_on_and_so_does_what_follows() -> None:
+    left, right = channel_pair()
+    await left.send(ASK)  # the next exchange's: to have more to say is not to leave
+    with right.while_wanted():
+        await trio.testing.wait_all_tasks_blocked()
+        await right.send(ASK)
+    await left.reset()
+    await trio.testing.wait_all_tasks_blocked()  # the block is over: nothing is cancelled any more
+
+
 async def test_close_and_reset_of_a_dead_link_raise_nothing() -> None:
     left, right = channel_pair()
     await left.reset()

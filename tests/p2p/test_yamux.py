@@ -95,6 +95,41 @@ async def test_a_reset_wakes_readers_and_blocked_writers_on_both_sides(resetter:
         assert near.streams == far.streams == 0
 
 
+@pytest.mark.parametrize("how", ["close", "reset", "the connection's end"])
+async def test_the_peers_end_is_told_to_who_does_not_read(how: str) -> None:
+    async with muxed() as (near, far):
+        one, other = await opened(near, far)
+        told: list[str] = []
+        other.on_end(lambda: told.append("end"))
+        await one.write(b"not read by anybody")
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == []
+        ends = {"close": one.close, "reset": one.reset, "the connection's end": near.close}
+        await ends[how]()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == ["end"]
+        other.on_end(lambda: told.append("after the end"))  # to come late is to hear it at once
+        assert told == ["end", "after the end"]
+
+
+async def test_who_took_back_its_call_is_told_nothing_and_readers_still_are() -> None:
+    async with muxed() as (near, far):
+        one, other = await opened(near, far)
+        told: list[str] = []
+        other.on_end(lambda: told.append("end"))
+        other.on_end(None)
+        await one.write(b"x")
+        assert await other.read(1) == b"x"
+        other.on_end(lambda: told.append("end"))
+        await one.write(b"y")
+        assert await other.read(1) == b"y"
+        other.on_end(None)
+        await one.reset()
+        with pytest.raises(MuxedStreamReset):
+            await other.read(1)
+        assert told == []
+
+
 async def test_a_writer_waits_for_a_reader_as_long_as_it_takes(autojump_clock: trio.testing.MockClock) -> None:
     async with muxed() as (near, far):
         one, other = await opened(near, far)

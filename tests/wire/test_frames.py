@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.bounds import MAX_DATA, MAX_RECORD
+from wire.bounds import MAX_AFTER_MS, MAX_DATA, MAX_RECORD
 from wire.canonical import encode
 from wire.errors import ErrorCode, RemoteError
 from wire.frames import HEADER, ErrorRecord, Frame, FrameDecoder, Kind, error_frame, frame_header, read_error
@@ -91,14 +91,20 @@ def test_a_cut_frame_is_pending() -> None:
     assert decoder.wanted() == 5
 
 
-@given(st.sampled_from(ErrorCode), st.text(st.characters(exclude_categories=()), max_size=600), st.booleans())
-def test_an_error_reaches_the_other_side(code: ErrorCode, message: str, retry: bool) -> None:
+@given(
+    st.sampled_from(ErrorCode),
+    st.text(st.characters(exclude_categories=()), max_size=600),
+    st.booleans(),
+    st.integers(0, 2 * MAX_AFTER_MS),
+)
+def test_an_error_reaches_the_other_side(code: ErrorCode, message: str, retry: bool, after_ms: int) -> None:
     decoder = FrameDecoder()
-    decoder.feed(error_frame(RemoteError(code, message, retry=retry)))
+    decoder.feed(error_frame(RemoteError(code, message, retry=retry, after_ms=after_ms)))
     (frame,) = decoder.frames()
     assert frame.kind is Kind.ERROR
     heard = read_error(frame.payload)
     assert (heard.code, heard.retry, len(heard.message)) == (code, retry, min(256, len(message)))
+    assert heard.after_ms == min(after_ms, MAX_AFTER_MS)
     assert heard.message.isprintable()
 
 
@@ -108,10 +114,12 @@ def test_any_bytes_for_an_error_are_an_error(payload: bytes) -> None:
 
 
 def test_a_peers_error_cannot_write_on_the_terminal() -> None:
-    payload = encode(ErrorRecord(code=ErrorCode.FAILED, message="\x1b[2J\r\nroot# \u202egnp.exe", retry=True))
+    message = "\x1b[2J\r\nroot# \u202egnp.exe"
+    payload = encode(ErrorRecord(code=ErrorCode.FAILED, message=message, retry=True, after_ms=0))
     assert read_error(payload).message == "?[2J  root# ?gnp.exe"
 
 
 def test_an_unknown_code_is_a_bad_record() -> None:
-    payload = encode(ErrorRecord(code=ErrorCode.FAILED, message="", retry=True)).replace(b"\xa6failed", b"\xa6wailed")
+    payload = encode(ErrorRecord(code=ErrorCode.FAILED, message="", retry=True, after_ms=0))
+    payload = payload.replace(b"\xa6failed", b"\xa6wailed")
     assert read_error(payload).code is ErrorCode.BAD_RECORD

@@ -35,6 +35,7 @@ def a_spec(name: str) -> TensorSpec:
 def manifest(**changes: Any) -> Manifest:
     fields: dict[str, Any] = {
         "name": "digits", "version": "1.0.0", "publisher": ALICE.address, "files": (a_file(),),
+        "interface": "tensors",
         "inputs": (a_spec("x"),), "outputs": (a_spec("y"),), "task": "", "tags": (), "licence": "MIT", "royalty_bps": 0,
         "opset": 17, "profile": "ort-cpu", "description": "", "previous": None, "created_ms": 1,
     }  # fmt: skip

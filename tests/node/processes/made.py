@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 from onnx import TensorProto, numpy_helper
 from onnx import helper as h
 
@@ -75,6 +76,20 @@ def greedy() -> object:
     much = h.make_tensor("much", TensorProto.INT64, [1], [2**34])
     x, y = value("x", TensorProto.FLOAT, ["N"]), value("y", TensorProto.FLOAT, ["N"])
     return build([x], [y], nodes, initializer=[much])
+
+
+def in_a_folder(folder: Path) -> Path:
+    """A folder with y = x · weights, the weights (4 × 1,024) in a file beside the graph, and what travels with it."""
+    weights = np.random.default_rng(5).standard_normal((4, 1024)).astype(np.float32)
+    x, y = value("x", TensorProto.FLOAT, ["N", 4]), value("y", TensorProto.FLOAT, ["N", 1024])
+    nodes = [h.make_node("MatMul", ["x", "w"], ["y"])]
+    model = build([x], [y], nodes, initializer=[numpy_helper.from_array(weights, "w")])
+    folder.mkdir()
+    onnx.save_model(model, folder / "net.onnx", save_as_external_data=True, location="net.onnx.data", size_threshold=0)
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "README.md").write_text("# A model\n")
+    (folder / ".cache").write_text("not meant")
+    return folder
 
 
 def elsewhere() -> object:

@@ -1,0 +1,72 @@
+"""Fetching a whole model from everybody who has it: what `model pull` and a mirroring hub both do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from p2p import fetch_blob
+from wire.errors import RemoteError
+from wire.manifest import Manifest, SignedManifest
+
+from .clock import now_ms
+from .control import Emit
+from .finding import holders
+from .peer import Peer
+from .pulling import QUIET, Pulling
+
+LOOK_EVERY = 5.0  # seconds between two looks for further peers while a model is fetched
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came in bytes, and how many seconds that took."""
+
+    size: int
+    seconds: float
+
+
+async def fetch_model(
+    peer: Peer, signed: SignedManifest, manifest: Manifest, emit: Emit, *, mirrored: bool = False
+) -> Fetched:
+    """Bring a model's files and manifest into the store; what is here already is not fetched again.
+
+    `mirrored`: nobody here asked for it, so that it may be dropped again. RemoteError when no peer has what is missing,
+    StoreError when it cannot be kept; what came by then stays.
+    """
+    store = peer.local.store
+    async with store.holding([f.blob for f in manifest.files]):  # not garbage, though no manifest names them
+        started, size = trio.current_time(), 0
+        missing = [f for f in manifest.files if not store.blobs.complete(f.blob)]
+        peers = await holders(peer, signed.model) if missing else []
+        for file in missing:
+            pulling = Pulling()
+
+            def progress(
+                done: int, total: int, peer_id: str, text: str, path: str = file.path, pulling: Pulling = pulling
+            ) -> None:
+                pulling.note(done, total, peer_id, text, trio.current_time())
+                step = {"event": "pulling", "file": path, "done": done, "total": total, "peer": peer_id}
+                step |= pulling.figures(total, trio.current_time())
+                emit(step | ({"text": f"{path}: {peer_id}: {text}"} if text not in QUIET else {}))
+
+            await fetch_blob(peer.host, peers, file.blob, store, progress, _more_holders(peer, signed.model))
+            size += pulling.fetched
+        await store.in_thread(partial(store.models.put, signed, mirrored_ms=now_ms() if mirrored else 0))
+    peer.local.models_changed.notify()
+    return Fetched(size, trio.current_time() - started)
+
+
+async def _more_holders(peer: Peer, model: bytes) -> AsyncIterator[str]:
+    """Peers that turn up while a fetch runs, for ever."""
+    while True:
+        await trio.sleep(LOOK_EVERY)
+        try:
+            found = await holders(peer, model)
+        except RemoteError:
+            continue  # nobody now; the fetch itself knows when to give up
+        for peer_id in found:
+            yield peer_id
