@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint format interop bench setup clean
+.PHONY: demo test test-tensorrt lint format interop bench setup clean
 
 demo: setup
 	@$(BIN)/hallmark demo
@@ -19,6 +19,18 @@ lint: setup
 format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# The real TensorRT, as far as it goes without a card: it parses and builds. In an environment of its own (100 MB of
+# packages), since a peer that has it installed and no card is rightly told so by `hallmark doctor`.
+TENSORRT := .venv-tensorrt
+test-tensorrt: setup
+	@[ -x $(TENSORRT)/bin/python ] || $(BIN)/python -m venv --without-pip $(TENSORRT)
+	@$(BIN)/python -c 'import os, sysconfig; print(sysconfig.get_path("purelib"), os.getcwd(), sep="\n")' \
+		>"$$($(TENSORRT)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hallmark.pth"
+	@$(BIN)/python -m pip --python $(TENSORRT)/bin/python install -qq --disable-pip-version-check --no-deps \
+		'tensorrt-rtx-cu13-libs>=1.7,<1.8' 'tensorrt-rtx-cu13-bindings>=1.7,<1.8' 'tensorrt-cu13-bindings>=11,<12' \
+		'cuda-bindings>=13,<14' cuda-pathfinder
+	@$(TENSORRT)/bin/python -m pytest tests/engine/backends
 
 # against js-libp2p, in both directions; needs Node.js and npm
 interop: setup
@@ -42,4 +54,4 @@ setup: .venv/ready
 	@PYTHON="$(PYTHON)" ./setup.sh
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-tensorrt build *.egg-info

@@ -104,14 +104,14 @@ class Case:
         self.session.run(None, {"x": batch})
         return time.perf_counter() - began
 
-    async def served(self, peer: Peer) -> float:
-        """Seconds of one proved answer, as `hallmark infer` gets it."""
+    async def served(self, peer: Peer) -> tuple[float, float]:
+        """Seconds of one proved answer, as `hallmark infer` gets it, and of the worker's run for it."""
         began = time.perf_counter()
         answer = await ask(peer, self.question, lambda _: None)
         took = time.perf_counter() - began
         if abs(to_array(answer.outputs[0]) - self.expected).max() > 1e-4:
             raise SystemExit(f"{self.name}: the peer's answer is not the direct one")
-        return took
+        return took, answer.file.receipt.receipt.usage.compute_us / 1e6
 
 
 def _file(name: str) -> str:
@@ -148,7 +148,7 @@ class Cost:
 
 async def _status(provider: Member, case: Case) -> Row:
     models = (await provider.call("ps", {}, lambda _: None))["models"]
-    return next(m for m in models if m["name"].startswith(case.name.replace(" ", "-") + "@"))
+    return next(m for m in models if m["name"].startswith(_file(case.name) + "@"))
 
 
 def _cost(provider: Member, worker: int) -> Cost:
@@ -222,17 +222,19 @@ async def company(peer: Peer, provider: Member, case: Case, seconds: float, roun
 
 async def latency(peer: Peer, case: Case, runs: int) -> Row:
     """One asker, warm: what an answer takes beyond the direct call."""
-    direct, served = list[float](), list[float]()
+    direct, served, within = list[float](), list[float](), list[float]()
     for i in range(runs + 10):
-        one, other = case.direct(1), await case.served(peer)
+        one, (other, run) = case.direct(1), await case.served(peer)
         if i >= 10:
             direct.append(one * 1000)
             served.append(other * 1000)
+            within.append(run * 1000)
     added = percentile(served, 50) - percentile(direct, 50)
     return {
         "model": case.name,
         "direct p50 ms": _round(percentile(direct, 50)),
         "served p50 ms": _round(percentile(served, 50)),
+        "of it the worker's run ms": _round(percentile(within, 50)),
         "p99 ms": _round(percentile(served, 99)),
         "added ms": _round(added),
         "load": round(os.getloadavg()[0], 1),
@@ -248,7 +250,7 @@ async def tensors(peer: Peer, provider: Member, case: Case, rounds: int, place: 
         stream = await trio.to_thread.run_sync(link, "ours", place)
         floor = size / stream["up_MB/s"] / 1e6 + size / stream["down_MB/s"] / 1e6
         used = _cost(provider, pid)
-        times = [await case.served(peer) for _ in range(10)]
+        times = [(await case.served(peer))[0] for _ in range(10)]
         spent = _cost(provider, pid) - used
         took = median(times)
         found.append(

@@ -2,9 +2,9 @@
 
 `open_engine` keeps models loaded and executes them, `inspect` tells a model's signature, `probe` what can execute here;
 `sealed` makes the descriptor a `ModelFile` travels in. Imports `wire` only. Two sides share `messages` and `parcels`:
-the node's (`pool`, `desk`, `link`, `process`) never imports numpy, onnx or a runtime, and the worker's (`worker`,
-`sandbox`, `screen`, `external`, `signature`, `backends`, `serving`, `text`, `tokeniser`, `generation`) never imports
-trio: what is not there can't be abused.
+the node's (`pool`, `starting`, `choosing`, `desk`, `link`, `process`, `exchange`, `cache`) never imports numpy, onnx or
+a runtime, and the worker's (`worker`, `sandbox`, `screen`, `external`, `signature`, `backends`, `serving`, `text`,
+`tokeniser`, `generation`) never imports trio: what is not there can't be abused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .desk import Execution, Ready
     from .errors import (
+        BeyondHere,
         EngineBusy,
         EngineError,
         ExecutionTimeout,
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
     from .messages import Signature
     from .modelfile import ModelFile, OpenModel, sealed
     from .pool import Engine, ModelStatus, Settings, open_engine
-    from .probing import ProbeReport, probe
+    from .probing import Probe, ProbeReport, probe
+    from .profiles import KINDS, PROFILES, Wanted
 
 __all__ = [
+    "KINDS",
+    "PROFILES",
     "SIDE_FILES",
+    "BeyondHere",
     "Engine",
     "EngineBusy",
     "EngineError",
@@ -45,10 +50,12 @@ __all__ = [
     "ModelStatus",
     "NotLoaded",
     "OpenModel",
+    "Probe",
     "ProbeReport",
     "Ready",
     "Settings",
     "Signature",
+    "Wanted",
     "WorkerDied",
     "inspect",
     "open_engine",
@@ -58,15 +65,16 @@ __all__ = [
 _HOMES = {
     "desk": ("Execution", "Ready"),
     "errors": (
-        "EngineBusy", "EngineError", "ExecutionTimeout", "FilesNeeded", "ModelFailed", "ModelRefused", "NotLoaded",
-        "WorkerDied",
+        "BeyondHere", "EngineBusy", "EngineError", "ExecutionTimeout", "FilesNeeded", "ModelFailed", "ModelRefused",
+        "NotLoaded", "WorkerDied",
     ),
     "inspection": ("inspect",),
     "interface": ("SIDE_FILES",),
     "messages": ("Signature",),
     "modelfile": ("ModelFile", "OpenModel", "sealed"),
     "pool": ("Engine", "ModelStatus", "Settings", "open_engine"),
-    "probing": ("ProbeReport", "probe"),
+    "probing": ("Probe", "ProbeReport", "probe"),
+    "profiles": ("KINDS", "PROFILES", "Wanted"),
 }  # fmt: skip
 
 

@@ -22,14 +22,19 @@ MOST_ROWS = 1024  # the most that MAX_ROWS can be set to
 LENGTH = 512  # a free dim that is not a row's can be so large, in an engine that is built for sizes
 MAX_LENGTH = 1 << 20  # the most that LENGTH can be set to
 MAX_ENGINES = 16 * GIB  # built engines on disk; the least recently used goes first
+CARD_MEMORY = 4 * GIB  # of the host's, that a card's libraries and pinned buffers take beside the model's own
 CARD_DESCRIPTORS = 256  # that a card's driver may open besides those it has when the model is read
+SHARED_FROM = 64 * KIB  # of a request's inputs, or outputs, from which on they go through shared memory
+SHARED_KEPT = 16 * MIB  # of either half of that memory, which the worker keeps between two runs
 MAX_LOG = 4 * KIB  # of a worker's last words, kept for the error message
 MAX_WITHDRAWN = 1024  # models remembered as refused
 
 LOAD_TIMEOUT = 120.0  # seconds: start a worker, load, run once
 BUILD_TIMEOUT = 1800.0  # seconds: the same, where an engine has to be built first
 PROBE_TIMEOUT = 30.0
+PROBE_MEMORY = 2 * GIB  # of a probe beside a card: what its libraries take for themselves
 QUICK_TRIAL = 2.0  # seconds of one run, above which no trial of joined requests is made: little is gained there
+WATCH_EVERY = 0.25  # seconds, between two looks at the memory of a worker beside a card
 EXIT_TIMEOUT = 1.0  # seconds a worker that closed its stream has to end before it is killed
 # A payer picks the deadline, so a short one must not cost the worker: a run whose caller is gone goes on for this long.
 LEAST_RUN = 1.0  # seconds

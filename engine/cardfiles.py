@@ -8,6 +8,7 @@ manual (device files), docs/attacks.md.
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,9 @@ def card_files() -> Iterator[tuple[Path, int]]:
             yield path, DEVICE
     for name in _PLAIN:
         yield Path(name), DEVICE
+    elsewhere = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path.startswith("/")]
     python = {sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    for name in (*_LIBRARIES, *_TOLD, *sorted(python)):
+    for name in (*_LIBRARIES, *elsewhere, *_TOLD, *sorted(python)):
         yield Path(name), READ_ONLY
 
 

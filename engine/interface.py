@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from wire.generation import Interface, generator_signature
-from wire.tensors import TensorSpec
+from wire.generation import TEXT, Interface, generator_signature
 
 from .errors import ModelRefused
 from .generation.layout import layout_of, looks_like_decoder
@@ -14,7 +13,6 @@ from .messages import Signature
 # What the worker may need beside a graph and its weights; each by its own name, wherever in the model it lies.
 TOKENISER = "tokenizer.json"
 SIDE_FILES = (TOKENISER, "generation_config.json", "config.json", "tokenizer_config.json")
-_TEXT = TensorSpec(name="text", datatype="BYTES", shape=("batch",))
 _READS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
@@ -39,7 +37,7 @@ def served(graph: Signature, interface: Interface, paths: Collection[str]) -> Si
             f"a text model has {TOKENISER} beside it, and a graph that takes input_ids, and attention_mask and "
             "token_type_ids if it likes, as INT64 [batch, sequence]; add the file, or serve its tensors"
         )
-    return Signature(inputs=(_TEXT,), outputs=graph.outputs, opset=graph.opset, interface=interface)
+    return Signature(inputs=(TEXT,), outputs=graph.outputs, opset=graph.opset, interface=interface)
 
 
 def _reads_tokens(graph: Signature) -> bool:

@@ -17,16 +17,20 @@ from wire.errors import RecordError, RemoteError
 from wire.generation import Interface, Tokens
 from wire.tensors import Tensor, check_headers
 
-from .bounds import MAX_NEW_TOKENS
-from .errors import FilesNeeded, ModelFailed, ModelRefused, WorkerDied
-from .messages import Failed, FromWorker, Load, Loaded, Needs, Ran, Run, Stop
+from .bounds import CARD_MEMORY, MAX_NEW_TOKENS
+from .errors import BeyondHere, FilesNeeded, ModelFailed, ModelRefused, WorkerDied
+from .exchange import Exchange
+from .messages import Building, Built, Failed, FromWorker, Load, Loaded, Needs, Platform, Ran, Run, Stop
 from .modelfile import ModelFile, parts_of
 from .parcels import Parcel, ParcelDecoder, pack
 from .process import Process, start
+from .profiles import BackendKind
+from .shared import Half, Shared, is_large, shared_memory
 
 COMMAND = ["-m", "engine.worker"]
 
 OnTokens = Callable[[Tokens], None]  # must neither wait nor raise: the worker's time is everybody's
+OnBuilding = Callable[[Building], None]  # likewise
 
 
 class Runner(Protocol):
@@ -51,22 +55,23 @@ class Runner(Protocol):
 class Worker:
     """A `Runner` in a process of its own."""
 
-    def __init__(self, process: Process, loaded: Loaded, decoder: ParcelDecoder[FromWorker]) -> None:
+    def __init__(self, process: Process, loaded: Loaded, decoder: ParcelDecoder[FromWorker], shared: Shared) -> None:
         self.pid, self.exited, self.memory = process.pid, process.exited, process.memory
         self.loaded = loaded
         self._process = process
         self._decoder = decoder
+        self._shared = shared
 
     async def run(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int]:
-        message = Run(inputs=tuple(t.header for t in inputs))
-        parcel = await _ask(self._process, self._decoder, message, inputs)
+        await self._say(inputs)
+        parcel = await _receive(self._process, self._decoder)
         ran = self._check(parcel.message)
-        return parcel.tensors, ran.compute_us
+        return self._outputs(parcel, ran), ran.compute_us
 
     async def generate(
         self, inputs: Sequence[Tensor], on_tokens: OnTokens, stop: trio.Event
     ) -> tuple[tuple[Tensor, ...], int, int]:
-        await _send(self._process, Run(inputs=tuple(t.header for t in inputs)), inputs)
+        await self._say(inputs)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_at, stop, self._process)
             end = await self._hear(on_tokens)
@@ -74,7 +79,21 @@ class Worker:
         if isinstance(end, WorkerDied):
             raise end
         ran = self._check(end.message)
-        return end.tensors, ran.compute_us, ran.tokens_in
+        return self._outputs(end, ran), ran.compute_us, ran.tokens_in
+
+    async def _say(self, inputs: Sequence[Tensor]) -> None:
+        if large := is_large(inputs):
+            self._shared.put(Half.INPUTS, inputs)
+        run = Run(inputs=tuple(t.header for t in inputs), shared=large)
+        await _send(self._process, run, () if large else inputs)
+
+    def _outputs(self, parcel: Parcel[FromWorker], ran: Ran) -> tuple[Tensor, ...]:
+        try:
+            outputs = self._shared.copies(Half.OUTPUTS, ran.outputs) if ran.shared else parcel.tensors
+        except RecordError as error:
+            raise _broke_a_rule(error) from error
+        self._shared.give_back()
+        return outputs
 
     async def _hear(self, on_tokens: OnTokens) -> Parcel[FromWorker] | WorkerDied:
         drawn = 0
@@ -90,7 +109,7 @@ class Worker:
 
     def _check(self, message: Record) -> Ran:
         if isinstance(message, Failed):
-            raise ModelFailed(_printable(message.message))
+            raise (BeyondHere if message.here else ModelFailed)(_printable(message.message))
         try:
             if not isinstance(message, Ran):
                 raise RecordError(f"{type(message).__name__} came in answer to Run")
@@ -108,26 +127,71 @@ async def open_worker(
     threads: int,
     memory: int,
     interface: Interface | Literal["auto"] = "tensors",
+    backend: BackendKind = "onnxruntime-cpu",
+    tf32: bool = False,
+    exchange: Exchange | None = None,
+    on_building: OnBuilding = lambda _: None,
 ) -> AsyncIterator[Worker]:
     """A worker with the model loaded, the graph first; killed on leaving. `cwd` is an empty folder.
 
+    A `backend` that builds engines needs an `exchange` for them, and tells `on_building` how far it is.
     The files stay the caller's, who can close them from here on: what is loaded needs them no more. FilesNeeded or
     ModelRefused when the model can't be loaded, WorkerDied when the process ended over it, EngineError when none could
     be started. There is no time limit here: put one around it.
     """
-    load = Load(files=parts_of(files, memory), threads=threads, memory=memory, interface=interface)
-    async with start(COMMAND, [file.fd for file in files], cwd) as process:
-        decoder: ParcelDecoder[FromWorker] = ParcelDecoder(FromWorker)
-        message = (await _ask(process, decoder, load)).message
-        if isinstance(message, Failed):
-            raise ModelRefused(_printable(message.message))
-        if isinstance(message, Needs):
-            raise FilesNeeded(_printable(message.message), message.files)
-        if not isinstance(message, Loaded):
-            raise _broke_a_rule(RecordError(f"{type(message).__name__} came in answer to Load"))
-        if interface not in ("auto", message.signature.interface):
-            raise _broke_a_rule(RecordError(f"it serves {message.signature.interface}, and was to serve {interface}"))
-        yield Worker(process, message, decoder)
+    with shared_memory() as shared:
+        load = Load(
+            files=parts_of(files, memory),
+            threads=threads,
+            memory=memory,
+            interface=interface,
+            backend=backend,
+            tf32=tf32,
+            build=exchange.build if exchange else None,
+            shared=shared.fd,
+        )
+        fds = [*(file.fd for file in files), *(exchange.fds if exchange else ()), shared.fd]
+        watched = None if backend == "onnxruntime-cpu" else memory + CARD_MEMORY
+        async with start(COMMAND, fds, cwd, watched) as process:
+            shared.is_sent()
+            decoder: ParcelDecoder[FromWorker] = ParcelDecoder(FromWorker)
+            await _send(process, load)
+            message = await _loading(process, decoder, exchange, on_building)
+            if isinstance(message, Failed):
+                raise ModelRefused(_printable(message.message))
+            if isinstance(message, Needs):
+                raise FilesNeeded(_printable(message.message), message.files)
+            if not isinstance(message, Loaded):
+                raise _broke_a_rule(RecordError(f"{type(message).__name__} came in answer to Load"))
+            if interface not in ("auto", message.signature.interface):
+                raise _broke_a_rule(
+                    RecordError(f"it serves {message.signature.interface}, and was to serve {interface}")
+                )
+            yield Worker(process, message, decoder, shared)
+
+
+async def _loading(
+    process: Process, decoder: ParcelDecoder[FromWorker], exchange: Exchange | None, on_building: OnBuilding
+) -> FromWorker:
+    """What the worker's load ended with, after what it said and asked of an engine."""
+    loaded = False
+    try:
+        while True:
+            message = (await _receive(process, decoder)).message
+            if exchange and isinstance(message, Platform):
+                await _send(process, await exchange.kept(message))
+            elif exchange and isinstance(message, Built):
+                await exchange.keep(message)
+            elif exchange and isinstance(message, Building):
+                on_building(message)
+            else:
+                loaded = isinstance(message, Loaded)
+                return message
+    except RecordError as error:
+        raise _broke_a_rule(error) from error
+    finally:
+        if exchange and not loaded:  # also when it took too long
+            exchange.spoilt()
 
 
 async def _ask(

@@ -79,6 +79,7 @@ class Load(Record, tag="load", tag_field="type"):
     backend: BackendKind = "onnxruntime-cpu"
     tf32: bool = False
     build: Build | None = None  # for the backend that builds
+    shared: Annotated[int, Meta(ge=0, le=2**31)] | None = None  # the descriptor of engine.shared's memory
 
 
 class Kept(Record, tag="kept", tag_field="type"):
@@ -89,9 +90,10 @@ class Kept(Record, tag="kept", tag_field="type"):
 
 
 class Run(Record, tag="run", tag_field="type"):
-    """The headers of the inputs, whose bytes follow."""
+    """The headers of the inputs, whose bytes follow, or lie in the shared memory."""
 
     inputs: Headers
+    shared: bool = False
 
 
 class Stop(Record, tag="stop", tag_field="type"):
@@ -153,6 +155,7 @@ class Ran(Record, tag="ran", tag_field="type"):
     outputs: Headers
     compute_us: U63
     tokens_in: U32 = 0
+    shared: bool = False
 
 
 class Failed(Record, tag="failed", tag_field="type"):

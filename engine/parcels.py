@@ -38,7 +38,7 @@ def pack(message: Record, tensors: Sequence[Tensor] = ()) -> list[bytes | memory
 
 @dataclass(frozen=True, slots=True)
 class Parcel(Generic[M]):
-    """One message and the tensors that its headers announce."""
+    """One message and the tensors that its headers announce, but for those in shared memory."""
 
     message: M
     tensors: tuple[Tensor, ...]
@@ -84,11 +84,12 @@ class ParcelDecoder(Generic[M]):
             raise RecordError(f"a {frame.kind.name} frame came where a message must stand")
         message: M = decode(frame.payload, self._kind)
         headers = message.inputs if isinstance(message, Run) else message.outputs if isinstance(message, Ran) else ()
+        elsewhere = isinstance(message, Run | Ran) and message.shared
         for header in headers:
             header.check()
         if (total := sum(h.binary_data_size for h in headers)) > MAX_TENSOR_BYTES:
             raise RecordError(f"tensors of {total} bytes in all, the bound is {MAX_TENSOR_BYTES}")
-        self._message, self._headers = message, headers
+        self._message, self._headers = message, () if elsewhere else headers
 
     def _append(self, frame: Frame) -> None:
         left = self._headers[len(self._tensors)].binary_data_size - len(self._bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,10 @@ from wire.tensors import Tensor
 
 from .bounds import (
     ALL_MEMORY,
+    BUILD_TIMEOUT,
+    LENGTH,
     LOAD_TIMEOUT,
+    MAX_LENGTH,
     MAX_MODELS,
     MAX_QUEUE,
     MAX_ROWS,
@@ -25,14 +28,22 @@ from .bounds import (
     MAX_WITHDRAWN,
     MEMORY,
     MIN_MEMORY,
+    MOST_ROWS,
     WORKER_MEMORY,
 )
+from .cache import EngineCache
+from .cardfiles import has_card
+from .choosing import Choice
 from .desk import Desk, Execution, Ready
 from .errors import EngineError, ModelRefused, NotLoaded
-from .link import OnTokens, Runner, open_worker
+from .link import OnTokens
+from .messages import Sizes
 from .meter import Rates
-from .modelfile import OpenModel, check_memory, closing
+from .modelfile import OpenModel, check_memory
+from .probing import is_installed
+from .profiles import BackendKind, Wanted, profile_of
 from .residency import Residency
+from .starting import Starter
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +61,21 @@ class Settings:
     queue: int = MAX_QUEUE  # requests that wait for one model
     max_rows: int = MAX_ROWS  # of one execution, where requests can be joined; 1: they never are
     load_timeout: float = LOAD_TIMEOUT
+    backend: Wanted = "auto"
+    length: int = LENGTH  # of a free dim that is not a row's, where an engine is built for sizes
+    engines: Path | None = None  # the folder where built engines are kept; None: each is built at every start
 
     def __post_init__(self) -> None:
         if not (
             1 <= self.threads <= MAX_THREADS
             and self.memory >= MIN_MEMORY
-            and min(self.all_memory, self.max_models, self.queue, self.max_rows) > 0
+            and min(self.all_memory, self.max_models, self.queue) > 0
+            and 1 <= self.max_rows <= MOST_ROWS
+            and 1 <= self.length <= MAX_LENGTH
         ):
             raise ValueError(
-                f"{self}: threads are 1 to {MAX_THREADS}, memory at least {MIN_MEMORY}, all_memory, "
-                "max_models, queue and max_rows at least 1"
+                f"{self}: threads are 1 to {MAX_THREADS}, memory at least {MIN_MEMORY}, all_memory, max_models and "
+                f"queue at least 1, max_rows 1 to {MOST_ROWS}, length 1 to {MAX_LENGTH}"
             )
 
 
@@ -67,7 +83,8 @@ class Settings:
 class ModelStatus:
     """One model now. No `pid`: its worker is being started. `memory` in bytes; `queue` counts those that wait.
 
-    One of the `runs` can have answered several of the `requests`.
+    One of the `runs` can have answered several of the `requests`. `passed` are the better backends that refused it,
+    each with the reason; `building` how far an engine's build is.
     """
 
     model: bytes
@@ -81,6 +98,8 @@ class ModelStatus:
     backend: Backend | None  # None while it is being loaded
     joins: bool
     pinned: bool
+    passed: tuple[tuple[BackendKind, str], ...] = ()
+    building: str = ""
 
 
 class Engine:
@@ -94,6 +113,9 @@ class Engine:
             settings.max_models, settings.all_memory, lambda desk: desk.memory, lambda desk: desk.may_go
         )
         self._withdrawn: OrderedDict[bytes, str] = OrderedDict()
+        self._choice = Choice(settings.backend)
+        self._cache = EngineCache(settings.engines) if settings.engines else None
+        self._starters: dict[Desk, Starter] = {}
 
     def check_memory(self, size: int) -> None:
         """ModelRefused when a model whose files have `size` bytes can't be loaded here, before they are opened."""
@@ -105,6 +127,7 @@ class Engine:
         open_files: OpenModel,
         *,
         interface: Interface = "tensors",
+        profile: str = "fp32",
         size: int = 0,
         pinned: bool = False,
     ) -> Ready:
@@ -112,7 +135,7 @@ class Engine:
 
         `open_files` opens the ONNX graph, the files it refers to and those of `SIDE_FILES` that `interface` is to have,
         so that nobody can write to them (see `sealed`), and is called in a thread at every start of a worker; the
-        engine closes them as soon as the model is loaded.
+        engine closes them as soon as the model is loaded. `profile` is the runtime profile that the model asks for.
         Where places or memory run out, the least recently used idle models go, but none that is `pinned`; `size` is
         that of the model's files, in bytes, from which its memory is guessed until it is known. FilesNeeded when the
         graph refers to others, which is how to find out; ModelRefused, EngineBusy, or EngineError.
@@ -120,15 +143,17 @@ class Engine:
         self._check_withdrawn(model)
         desk = self._residency.get(model)
         if desk is None:
+            starter = self._starter(open_files, interface, profile)
             desk = Desk(
-                lambda: self._launch(open_files, interface),
+                starter.start,
                 self.settings.queue,
                 self.settings.max_rows,
-                self.settings.load_timeout,
+                self.settings.load_timeout + (BUILD_TIMEOUT if self._may_build else 0),
                 expected=WORKER_MEMORY + 2 * size,
                 pinned=pinned,
             )
             leaving = self._residency.admit(model, desk)
+            self._starters[desk] = starter
             self._nursery.start_soon(self._keep, model, desk, leaving)
         await desk.ready.wait()
         if isinstance(desk.outcome, Ready):
@@ -179,6 +204,8 @@ class Engine:
                 backend=desk.outcome.backend if isinstance(desk.outcome, Ready) else None,
                 joins=isinstance(desk.outcome, Ready) and desk.outcome.joins,
                 pinned=desk.pinned,
+                passed=tuple(self._starters[desk].passed.items()),
+                building=self._starters[desk].building,
             )
             for model, desk in self._residency.items()
         ]
@@ -190,6 +217,7 @@ class Engine:
             await other.closed.wait()  # its memory is free before ours is needed
         await desk.serve()
         self._residency.remove(model, desk)
+        del self._starters[desk]
         if desk.withdrawn is not None:
             self._withdrawn[model] = desk.withdrawn
             if len(self._withdrawn) > MAX_WITHDRAWN:
@@ -199,24 +227,26 @@ class Engine:
         if (reason := self._withdrawn.get(model)) is not None:
             raise ModelRefused(reason)
 
-    def _launch(self, open_files: OpenModel, interface: Interface) -> AbstractAsyncContextManager[Runner]:
-        return _launch(open_files, interface, self._folder, self.settings)
+    def _starter(self, open_files: OpenModel, interface: Interface, profile: str) -> Starter:
+        settings = self.settings
+        return Starter(
+            open_files,
+            self._choice,
+            self._cache,
+            self._folder,
+            interface=interface,
+            profile=profile,
+            tf32=profile_of(profile).tf32,
+            threads=settings.threads,
+            memory=settings.memory,
+            sizes=Sizes(rows=settings.max_rows, length=settings.length),
+            load_timeout=settings.load_timeout,
+        )
 
-
-@asynccontextmanager
-async def _launch(
-    open_files: OpenModel, interface: Interface, folder: Path, settings: Settings
-) -> AsyncIterator[Runner]:
-    try:
-        files = await trio.to_thread.run_sync(open_files)
-    except OSError as error:
-        raise EngineError(f"the model's files cannot be opened ({error}); fetch the model again") from error
-    with closing(files) as opened:
-        async with open_worker(
-            files, folder, threads=settings.threads, memory=settings.memory, interface=interface
-        ) as worker:
-            opened.close()  # sealed files lie in memory: a copy that is not needed beside the worker's own
-            yield worker
+    @property
+    def _may_build(self) -> bool:
+        wanted = self.settings.backend
+        return wanted == "tensorrt" or (wanted == "auto" and has_card() and is_installed("tensorrt"))
 
 
 @asynccontextmanager

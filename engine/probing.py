@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,51 +16,87 @@ import trio
 from wire.inference import Backend
 from wire.tensors import Tensor
 
-from .bounds import MIN_MEMORY, PROBE_TIMEOUT
+from .bounds import BUILD_TIMEOUT, MIN_MEMORY, PROBE_MEMORY, PROBE_TIMEOUT
+from .double import DOUBLE
 from .errors import EngineError
+from .exchange import open_exchange
 from .link import open_worker
+from .messages import Sizes
 from .modelfile import ModelFile, sealed
+from .profiles import KINDS, TENSORRT_MODULES, BackendKind
 
-# y = x + x over FP32 [3], IR version 10, opset 21, as onnx.helper builds it (the node itself does without onnx)
-DOUBLE = bytes.fromhex(
-    "080a3a3a0a0e0a01780a017812017922034164641206646f75626c655a0f0a017812"
-    "0a0a08080112040a020803620f0a0179120a0a08080112040a02080342040a001015"
-)
+_EXTRAS: dict[BackendKind, str] = {"onnxruntime-cpu": "cpu", "onnxruntime-cuda": "gpu", "tensorrt": "tensorrt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One backend here: what executed, and what held its worker; or a sentence on what is in the way."""
+
+    kind: BackendKind
+    installed: bool
+    backend: Backend | None
+    sandbox: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """What executed here, what held the worker, and sentences about what is in the way."""
+    """Every backend, the best first, and sentences about what is wrong with all of them together."""
 
-    backends: tuple[Backend, ...]
-    sandbox: tuple[str, ...]
+    probes: tuple[Probe, ...]
     problems: tuple[str, ...]
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """What executed."""
+        return tuple(probe.backend for probe in self.probes if probe.backend is not None)
 
 
 async def probe() -> ProbeReport:
     """Execute a tiny model on each backend and compare the result; never raises for what it finds."""
     problems = runtime_problems(await trio.to_thread.run_sync(installed_runtimes))
+    return ProbeReport(tuple([await probe_backend(kind) for kind in KINDS]), problems)
+
+
+async def probe_backend(kind: BackendKind) -> Probe:
+    """Execute the model on this backend alone; one that is not installed is not tried."""
+    if not await trio.to_thread.run_sync(is_installed, kind):
+        return Probe(kind, False, None, problem=f"pip install 'hallmark[{_EXTRAS[kind]}]'")
     try:
         with os.fdopen(sealed([DOUBLE])) as model, TemporaryDirectory(prefix="hallmark-") as folder:
-            backend, sandbox = await _execute(ModelFile("model.onnx", model.fileno()), Path(folder))
+            backend, sandbox = await _execute(ModelFile("model.onnx", model.fileno()), Path(folder), kind)
     except (EngineError, OSError) as error:
-        return ProbeReport((), (), (*problems, f"nothing can be executed here: {error}"))
-    return ProbeReport((backend,), sandbox, problems)
+        return Probe(kind, True, None, problem=str(error))
+    return Probe(kind, True, backend, sandbox)
 
 
-async def _execute(model: ModelFile, folder: Path) -> tuple[Backend, tuple[str, ...]]:
+async def _execute(model: ModelFile, folder: Path, kind: BackendKind) -> tuple[Backend, tuple[str, ...]]:
     x = Tensor.of("x", "FP32", (3,), struct.pack("<3f", 1, -2.5, 3e7))
-    with trio.move_on_after(PROBE_TIMEOUT):
-        async with open_worker([model], folder, threads=1, memory=4 * MIN_MEMORY) as worker:
+    builds = kind == "tensorrt"
+    memory = 4 * MIN_MEMORY if kind == "onnxruntime-cpu" else PROBE_MEMORY
+    seconds = BUILD_TIMEOUT if builds else PROBE_TIMEOUT
+    with trio.move_on_after(seconds), ExitStack() as stack:
+        exchange = None
+        if builds:  # with no cache: what is probed is also that an engine can be built
+            exchange = stack.enter_context(
+                open_exchange(None, [model], Sizes(rows=1, length=1), memory=memory, tf32=False)
+            )
+        async with open_worker([model], folder, threads=1, memory=memory, backend=kind, exchange=exchange) as worker:
             (y,), _ = await worker.run([x])
             if bytes(y.data) != struct.pack("<3f", 2, -5, 6e7):
                 raise EngineError(
-                    "onnxruntime adds wrongly; reinstall it: pip install --force-reinstall 'hallmark[cpu]'"
+                    f"{kind} adds wrongly; reinstall it: pip install --force-reinstall 'hallmark[{_EXTRAS[kind]}]'"
                 )
             return worker.loaded.backend, worker.loaded.sandbox
-    raise EngineError(
-        f"a model of one addition took over {PROBE_TIMEOUT:g} s; give the machine some rest, then try again"
-    )
+    raise EngineError(f"a model of one addition took over {seconds:g} s; give the machine some rest, then try again")
+
+
+def is_installed(kind: BackendKind) -> bool:
+    """Whether there is a package for this backend. Nothing is imported, so whether it works is not known."""
+    if kind == "tensorrt":
+        return any(find_spec(name) is not None for name in TENSORRT_MODULES)
+    runtimes = [text.split()[0].lower() for text in installed_runtimes()]
+    return "onnxruntime-gpu" in runtimes if kind == "onnxruntime-cuda" else bool(runtimes)
 
 
 def installed_runtimes() -> list[str]:
@@ -79,6 +117,6 @@ def runtime_problems(installed: list[str]) -> tuple[str, ...]:
         names = " ".join(text.split()[0] for text in installed)
         return (
             f"{' and '.join(installed)} are both installed and own the same files, so neither can be trusted: "
-            f"pip uninstall -y {names}, then pip install 'hallmark[cpu]'",
+            f"pip uninstall -y {names}, then pip install 'hallmark[cpu]', or 'hallmark[gpu]' for a card",
         )
     return ()

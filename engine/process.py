@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from .bounds import EXIT_TIMEOUT, MAX_LOG
+from .bounds import EXIT_TIMEOUT, MAX_LOG, WATCH_EVERY
 from .errors import EngineError
 
 # One thread until the sandbox stands (it binds the thread that asks for it), and nothing of the node's environment.
@@ -26,7 +26,9 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "LC_ALL": "C.UTF-8",
     "ORT_DISABLE_TELEMETRY": "1",  # else importing ONNX Runtime (1.29 and later) starts a thread that reports home
+    "CUDA_CACHE_DISABLE": "1",  # a folder of compiled kernels that all processes of a user would share
 }
+_OF_CARD = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")  # which cards, and in some containers where the driver is
 
 
 class Process:
@@ -41,6 +43,16 @@ class Process:
         self._log = log
         self._said = b""
         self._said_all = trio.Event()
+
+    async def watch(self, memory: int) -> None:
+        """End it once it occupies over `memory` bytes: for one whose memory no limit of the kernel's holds."""
+        while not self.exited.is_set():
+            with trio.move_on_after(WATCH_EVERY):
+                await self.exited.wait()
+            if self.memory() > memory:
+                self._said += b"(it took more memory than it may have, and was ended)"
+                self._popen.kill()
+                return
 
     def memory(self) -> int:
         """Bytes of memory it occupies now; 0 when it has ended."""
@@ -86,27 +98,32 @@ class Process:
 
 
 @asynccontextmanager
-async def start(command: list[str], fds: Sequence[int], cwd: Path) -> AsyncIterator[Process]:
+async def start(
+    command: list[str], fds: Sequence[int], cwd: Path, watched: int | None = None
+) -> AsyncIterator[Process]:
     """Run `python -I` with `command`, then its end of a socket pair and our pid as arguments, in `cwd`.
 
-    It gets `fds` under the same numbers; which is which it is told over its stream.
+    It gets `fds` under the same numbers; which is which it is told over its stream. Where `watched`, it may occupy so
+    many bytes of memory, and is told which cards the operator shows to it.
 
     Killed and reaped on leaving. EngineError where the system has no room for another process.
     """
     try:
-        process = _spawn(command, fds, cwd)
+        process = _spawn(command, fds, cwd, () if watched is None else _OF_CARD)
     except OSError as error:
         raise EngineError(f"no worker process could be started ({error}); free some memory or descriptors") from error
     # System tasks, for they must outlive any cancellation of ours: a child is reaped in all cases. They end with it.
     trio.lowlevel.spawn_system_task(process.listen)
     trio.lowlevel.spawn_system_task(process.reap)
+    if watched is not None:
+        trio.lowlevel.spawn_system_task(process.watch, watched)
     try:
         yield process
     finally:
         await process.kill()
 
 
-def _spawn(command: list[str], fds: Sequence[int], cwd: Path) -> Process:
+def _spawn(command: list[str], fds: Sequence[int], cwd: Path, of_card: Sequence[str]) -> Process:
     with ExitStack() as on_failure, ExitStack() as always:
         ours, theirs = socket.socketpair()
         on_failure.callback(ours.close)
@@ -121,7 +138,7 @@ def _spawn(command: list[str], fds: Sequence[int], cwd: Path) -> Process:
             stderr=log_end,
             pass_fds=(theirs.fileno(), *fds),
             cwd=cwd,
-            env=_ENVIRONMENT,
+            env=_ENVIRONMENT | {name: os.environ[name] for name in of_card if name in os.environ},
             start_new_session=True,  # the terminal's Ctrl-C is for the node, which then drains
         )
         on_failure.callback(popen.wait)

@@ -19,7 +19,11 @@ from wire.generation import Interface
 from .errors import ModelRefused
 
 BackendKind = Literal["tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
+Wanted = Literal["auto", BackendKind]  # auto: the best that executes here
 KINDS: tuple[BackendKind, ...] = get_args(BackendKind)  # the best first
+
+# The full TensorRT, and the one for consumer cards: the same classes. The last is its bindings' own name.
+TENSORRT_MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 
 
 @dataclass(frozen=True, slots=True)

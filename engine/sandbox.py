@@ -52,16 +52,17 @@ def confine_beside_card(memory: int, open_card: Callable[[], None]) -> tuple[str
     """As `confine`, for a process that uses a card; `open_card` opens it, and is called where that is still possible.
 
     What a card's driver needs is left: its files (see `cardfiles`), descriptors for them, and address space, of which
-    it reserves more than the machine has memory. So `memory` bounds the bytes that can be written to, which
-    reservations are not; what the model may take of the card itself is its backend's to bound. The driver's own
-    threads come after Landlock and so are bound by it.
+    it reserves more than the machine has memory. So `memory` bounds the private bytes that can be written to, which
+    reservations are not; shared ones, which no model but only an intruder can ask for, the node watches (see
+    `process`); and what the model may take of the card itself is its backend's to bound. The driver's own threads come
+    after Landlock and so are bound by it.
     """
     applied = _close(card_files(), ", but for the card's files and libraries")
     open_card()
     pages = int(Path("/proc/self/statm").read_text().split()[5])  # writable and private, as RLIMIT_DATA counts
     applied += _limit("memory limit on data", resource.RLIMIT_DATA, pages * resource.getpagesize() + memory)
     highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
-    few = highest + 1 + CARD_DESCRIPTORS
+    few = min(highest + 1 + CARD_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     applied += _limit(f"at most {few} descriptors", resource.RLIMIT_NOFILE, few)
     return (*applied, *_seal())
 

@@ -17,16 +17,19 @@ from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from wire.canonical import Record
 from wire.errors import RecordError
 from wire.tensors import Tensor, check_headers
 
-from .errors import EngineError, FilesNeeded, ModelFailed, ModelRefused
+from .errors import BeyondHere, CardLost, EngineError, FilesNeeded, ModelFailed, ModelRefused
 from .generation.outbox import Outbox
 from .interface import SIDE_FILES
-from .messages import Failed, FromNode, Load, Loaded, Needs, Part, Ran, Run, Signature, Stop
+from .messages import Failed, FromNode, Kept, Load, Loaded, Needs, Part, Ran, Run, Signature, Stop
 from .parcels import Parcel, ParcelDecoder, pack
-from .sandbox import confine, die_with
+from .sandbox import die_with
+from .shared import Half, Shared, is_large
 
 if TYPE_CHECKING:
     from .generation.machine import Piece
@@ -41,10 +44,11 @@ def main(arguments: list[str]) -> None:
     first = desk.receive()
     if first is None or not isinstance(first.message, Load):
         return
+    desk.share(first.message.shared)
     try:
-        serve, loaded = _load(first.message)
+        serve, loaded = _load(first.message, desk)
     except FilesNeeded as error:
-        desk.send(Needs(message=str(error)[:4096], files=error.paths))
+        desk.send(Needs(message=_said(error), files=error.paths))
         return
     except EngineError as error:
         desk.fail(error)
@@ -55,6 +59,8 @@ def main(arguments: list[str]) -> None:
             continue  # what it was to stop had ended before it came
         try:
             outputs, elapsed, tokens_in = _run(serve, loaded.signature, parcel, desk)
+        except CardLost as error:
+            sys.exit(str(error))  # the node starts another
         except (EngineError, RecordError) as error:
             desk.fail(error)
         else:
@@ -62,9 +68,11 @@ def main(arguments: list[str]) -> None:
             desk.answer(Ran(outputs=headers, compute_us=elapsed, tokens_in=tokens_in), outputs)
 
 
-def _load(wish: Load) -> tuple[Serve, Loaded]:
+def _load(wish: Load, desk: _Desk) -> tuple[Serve, Loaded]:
+    from .backends import Graph, runtime_of
+
+    runtime = runtime_of(wish, desk)
     try:
-        from .backends.onnxruntime import OnnxRuntime
         from .example import run_example
         from .external import check_spans, settle
         from .screen import parse
@@ -77,12 +85,13 @@ def _load(wish: Load) -> tuple[Serve, Loaded]:
         raise EngineError(message) from error
     graph, *others = wish.files
     with _mapped(others) as files:
-        sandbox = confine(wish.memory - sum(part.size for part in others))
+        sandbox = runtime.confine(wish.memory - sum(part.size for part in others))
         try:
             data = _read(graph)
             model, spans = parse(data)
             check_spans(spans, {path: len(content) for path, content in files.items()})
-            session = OnnxRuntime(*settle(data, model, spans, files), wish.threads)
+            data, weights = settle(data, model, spans, files)
+            session = runtime.session(Graph(data, model, weights, spans))
             signature = describe(model, session.output_shapes())
             serve: Serve = lambda inputs, _: (*session.run(inputs), 0)  # noqa: E731
             if wish.interface != "tensors":
@@ -141,6 +150,12 @@ class _Desk:
         self._channel = channel
         self._decoder: ParcelDecoder[FromNode] = ParcelDecoder(FromNode)
         self._outbox = Outbox()
+        self._shared: Shared | None = None
+
+    def share(self, fd: int | None) -> None:
+        """Map the memory for large tensors; to be done before the sandbox stands."""
+        if fd is not None:
+            self._shared = Shared(fd)
 
     def receive(self) -> Parcel[FromNode] | None:
         """The next parcel; None when the node has closed its end."""
@@ -149,12 +164,24 @@ class _Desk:
             if not data:
                 return None
             self._decoder.feed(data)
+        if self._shared and isinstance(parcel.message, Run) and parcel.message.shared:
+            return Parcel(parcel.message, self._shared.views(Half.INPUTS, parcel.message.inputs))
         return parcel
+
+    def kept(self) -> Kept:
+        """The node's word on what was built earlier."""
+        parcel = self.receive()
+        if parcel is None or not isinstance(parcel.message, Kept):
+            raise EngineError("the node did not say what was built earlier")
+        return parcel.message
 
     def answer(self, message: Record, tensors: list[Tensor] | None = None) -> None:
         """Send what ends a run, after all that was said in it."""
         for tokens in self._outbox.rest():
             self.send(tokens)
+        if self._shared and isinstance(message, Ran) and tensors and is_large(tensors):
+            self._shared.put(Half.OUTPUTS, tensors)
+            message, tensors = replace(message, shared=True), None
         self.send(message, tensors)
 
     def send(self, message: Record, tensors: list[Tensor] | None = None) -> None:
@@ -175,7 +202,12 @@ class _Desk:
         return not data or self._decoder.next() is not None  # nothing but a Stop may come before we have answered
 
     def fail(self, error: Exception) -> None:
-        self.answer(Failed(message=str(error)[:4096]))
+        self.answer(Failed(message=_said(error), here=isinstance(error, BeyondHere)))
+
+
+def _said(error: Exception) -> str:
+    """Its text, as a message can carry it: a model puts its own words, and control characters, into a runtime's."""
+    return "".join(c if c.isprintable() else " " for c in str(error))[:4096]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import random
 import trio
 
 from wire.errors import ErrorCode, RemoteError
+from wire.generation import Tokens
 from wire.keys import peer_id_of
 from wire.offer import Offer
 
@@ -77,8 +78,15 @@ async def _try(
 ) -> Answered | None:
     tally.tried.add(offer.peer)
     name = peer_id_of(offer.peer)
+
+    has_text = any(spec.name == "text" for spec in question.specs.outputs)
+
+    def hear(tokens: Tokens) -> None:
+        text = tokens.text if has_text else None
+        emit({"event": "tokens", "peer": name, "ids": list(tokens.ids), "text": text})
+
     try:
-        return await attempt(peer, question, offer, until)
+        return await attempt(peer, question, offer, until, hear)
     except NotProved as error:
         tally.refused = True
         if error.dishonest:

@@ -18,6 +18,7 @@ from verify.tiers import quorum, signed
 from wire.canonical import Amount, encode
 from wire.certificate import Certificate
 from wire.errors import ErrorCode, RecordError, RemoteError
+from wire.generation import Tokens
 from wire.inference import Answer, Ask, Proof, Request, SignedReceipt, SignedRequest, sign_request
 from wire.keys import address_of, peer_id_of
 from wire.manifest import Manifest, SignedManifest
@@ -32,6 +33,7 @@ from .bounds import ROUND_SECONDS, TENSOR_SECONDS
 from .clock import now_ms
 from .convening import convening
 from .peer import Peer
+from .streaming import Heard, OnTokens
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,20 @@ class NotProved(Exception):
         self.dishonest = dishonest
 
 
-async def attempt(peer: Peer, question: Question, offer: Offer, deadline: float) -> Answered:
-    """The proved answer of one provider, by `deadline` (trio's clock). NotProved, or RemoteError when none came."""
+async def attempt(
+    peer: Peer, question: Question, offer: Offer, deadline: float, on_tokens: OnTokens | None = None
+) -> Answered:
+    """The proved answer of one provider, by `deadline` (trio's clock). NotProved, or RemoteError when none came.
+
+    `on_tokens` hears a generator's tokens as they come: provisional until this returns, void when it raises.
+    """
     inputs = tensor_set(question.tensors)
     request = _sign(peer, question, offer, inputs, deadline)
     peer_id = peer_id_of(offer.peer)
     peer.host.learn(peer_id, offer.addresses)
     try:
         with trio.move_on_at(deadline):
-            return await _exchange(peer, question, offer.peer, request, inputs, deadline)
+            return await _exchange(peer, question, offer.peer, request, inputs, deadline, on_tokens)
         raise RemoteError(ErrorCode.TIMEOUT, "no proved answer within the time allowed")
     except RemoteError as error:
         if question.tier == "quorum" and error.code not in (ErrorCode.UNREACHABLE, ErrorCode.REJECTED):
@@ -98,14 +105,19 @@ async def attempt(peer: Peer, question: Question, offer: Offer, deadline: float)
 
 
 async def _exchange(
-    peer: Peer, question: Question, provider: bytes, request: SignedRequest, inputs: TensorSet, deadline: float
+    peer: Peer,
+    question: Question,
+    provider: bytes,
+    request: SignedRequest,
+    inputs: TensorSet,
+    deadline: float,
+    on_tokens: OnTokens | None,
 ) -> Answered:
     found_at = trio.current_time()
     async with peer.host.exchange(peer_id_of(provider), "infer") as channel:
         connected = trio.current_time()
         await channel.send(Ask(request=request, inputs=tuple(t.header for t in question.tensors)), question.tensors)
-        answer = await channel.receive(Answer, timeout=deadline - trio.current_time())
-        outputs = await _outputs(channel, answer, question)
+        answer, outputs = await _hear(channel, question, deadline, on_tokens)
         executed = trio.current_time()
         _hold(check_answer(peer.network, question.specs, request, answer.receipt, inputs, outputs))
         certificate, ballots = await _evidence(peer, question, request, answer.receipt, outputs, channel, deadline)
@@ -142,6 +154,10 @@ async def _exchange(
     )
 
 
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - trio.current_time())
+
+
 def _signers(peer: Peer, request: SignedRequest, certificate: Certificate) -> tuple[tuple[bytes, ...], int]:
     """The keys that signed a certificate that holds, and the size of their committee; none in tier signed."""
     if certificate.quorum is None:
@@ -165,6 +181,26 @@ def _sign(peer: Peer, question: Question, offer: Offer, inputs: TensorSet, deadl
         deadline_ms=now + max(1, int((deadline - trio.current_time()) * 1000)),
     )
     return sign_request(request, peer.local.key, peer.network.domain)
+
+
+async def _hear(
+    channel: Channel, question: Question, deadline: float, on_tokens: OnTokens | None
+) -> tuple[Answer, list[Tensor]]:
+    """The answer; of a generator, after the tokens that it must begin with."""
+    if question.specs.interface != "generate":
+        answer = await channel.receive(Answer, timeout=_left(deadline))
+        return answer, await _outputs(channel, answer, question)
+    heard = Heard(question.tensors)
+    try:
+        while not isinstance(said := await channel.receive(Tokens | Answer, timeout=_left(deadline)), Answer):
+            heard.add(said)
+            if on_tokens:
+                on_tokens(said)
+        outputs = await _outputs(channel, said, question)
+        heard.check(outputs)
+    except RecordError as error:
+        raise NotProved(str(error)) from error
+    return said, outputs
 
 
 async def _outputs(channel: Channel, answer: Answer, question: Question) -> list[Tensor]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from multiaddr import Multiaddr
 
+from engine import KINDS, Wanted
 from wire.manifest import Tag
 from wire.presence import Role
 
@@ -28,6 +29,7 @@ RANGES = {
     "memory": (2**28, 2**50),
     "model_memory": (2**26, 2**50),
     "threads": (1, 1024),
+    "max_length": (1, 2**20),
     "quota": (0, 2**62),
     "upload_rate": (0, 2**62),
 }
@@ -35,7 +37,7 @@ UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a size gi
 SIZES = ("quota", "upload_rate", "memory", "model_memory")
 ROLES: tuple[Role, ...] = ("hub", "provider", "verifier")  # those this release runs
 HubPolicy = Literal["everything", "publishers", "tags", "pinned"]
-CHOICES = {"hub_policy": get_args(HubPolicy)}
+CHOICES = {"hub_policy": get_args(HubPolicy), "backend": ("auto", *KINDS)}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Config:
     model_memory: int = 4 * 2**30  # bytes that one of them may take, its files counted
     max_batch: int = 64  # rows of waiting requests that are executed together; 1: none are
     threads: int = 1  # of one execution
+    backend: Wanted = "auto"  # what executes models; `auto` is the best that executes here
+    max_length: int = 512  # what TensorRT builds engines for, in dims that are not rows
     quota: int = 0  # bytes that the files of models may take on disk, or a text such as "20 GiB"; 0 for no bound
     upload_rate: int = 0  # bytes a second that go to those who fetch models, or such a text; 0 for no bound
     hub_policy: HubPolicy = "pinned"  # what a hub mirrors of its own accord; `pinned` is nothing

@@ -34,6 +34,11 @@ class DataDir:
         return self.path / "store"
 
     @property
+    def engines(self) -> Path:
+        """What TensorRT built on this machine. Whoever can write here can have it executed."""
+        return self.path / "engines"
+
+    @property
     def peerbook(self) -> Path:
         return self.path / "peers"
 

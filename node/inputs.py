@@ -1,7 +1,8 @@
 """What a user gives as inputs, made into the tensors that the model wants.
 
 A value is JSON on the command line, or a file: `.npy` (the user's own; pickles are refused), `.json`, or raw bytes.
-Raw bytes take the model's datatype, and where one dim is free its size follows from their number.
+Raw bytes take the model's datatype, and where one dim is free its size follows from their number. A number or a text
+alone is a tensor of one element, and a text needs no quotes. What a generator is not told has a usual value.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from wire.arrays import Array, from_array
 from wire.errors import RecordError
+from wire.generation import generator_signature
 from wire.tensors import ITEM_SIZE, Tensor, TensorSpec, check_headers
 
 from .bounds import MAX_FILE_INPUT, MAX_NESTING
@@ -28,6 +30,12 @@ _NUMPY = {
 }  # fmt: skip
 
 Given = tuple[str, bytes]  # how to read it ("npy", "json" or "raw"), and the bytes
+
+_GENERATORS = [generator_signature(has_text=has_text)[0] for has_text in (True, False)]
+_USUAL: dict[str, Given] = {
+    "max_tokens": ("json", b"128"), "temperature": ("json", b"0"), "top_k": ("json", b"0"), "top_p": ("json", b"1"),
+    "seed": ("json", b"0"), "stop": ("json", b"[]"),
+}  # fmt: skip
 
 
 def read_input(text: str) -> tuple[str, Given]:
@@ -50,13 +58,14 @@ def read_input(text: str) -> tuple[str, Given]:
 
 def make_tensors(given: Mapping[str, Given], specs: Sequence[TensorSpec]) -> list[Tensor]:
     """The model's input tensors in its own order; CommandError names the input that does not fit."""
-    by_name = {spec.name: spec for spec in specs}
-    if set(given) != set(by_name):
+    names = {spec.name for spec in specs}
+    usual = _USUAL if tuple(specs) in _GENERATORS else {}
+    if not names - set(usual) <= set(given) <= names:
         wanted = ", ".join(f"{s.name} ({s.datatype} {list(s.shape)})" for s in specs)
         raise CommandError(Exit.USAGE, f"inputs given: {', '.join(given) or 'none'}", f"The model wants: {wanted}")
     tensors = []
     for spec in specs:
-        how, data = given[spec.name]
+        how, data = given.get(spec.name) or usual[spec.name]
         try:
             tensors.append(_make_one(spec, how, data))
         except Exception as error:  # numpy raises a dozen kinds for a broken file; the user is told of each alike
@@ -74,9 +83,14 @@ def _make_one(spec: TensorSpec, how: str, data: bytes) -> Tensor:
         return _from_raw(spec, data)
     if how == "npy":
         return _matching(spec, _from_npy(data))
+    if spec.datatype == "BYTES" and not data.lstrip().startswith((b"[", b"{", b'"')):
+        return _from_raw(spec, data)
     if _nesting(data) > MAX_NESTING:  # the parser goes down a level of the C stack for each
         raise ValueError(f"lists within lists, over {MAX_NESTING} deep")
     value = json.loads(data)
+    if not isinstance(value, list):
+        for _ in spec.shape:
+            value = [value]
     if spec.datatype == "BYTES":
         texts = np.array(value, dtype=object)
         if not all(isinstance(text, str) for text in texts.flat):
@@ -151,7 +165,7 @@ def _from_raw(spec: TensorSpec, data: bytes) -> Tensor:
     if spec.datatype == "BYTES":
         shape = [d if isinstance(d, int) else 1 for d in spec.shape]
         if prod(shape) != 1:
-            raise ValueError("a raw file is one element; this input holds several: give JSON")
+            raise ValueError("a text, or a raw file, is one element; this input holds several: give JSON")
         return Tensor.of(spec.name, "BYTES", shape, len(data).to_bytes(4, "little") + data)
     free = [i for i, d in enumerate(spec.shape) if not isinstance(d, int)]
     if len(free) > 1:

@@ -50,6 +50,9 @@ async def open_local(directory: DataDir, config: Config) -> AsyncIterator[Local]
             all_memory=config.memory,
             max_models=config.max_models,
             max_rows=config.max_batch,
+            backend=config.backend,
+            length=config.max_length,
+            engines=directory.engines,
         )
         async with open_engine(settings) as engine:
             yield Local(directory, config, key, network, store, engine)

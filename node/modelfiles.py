@@ -76,6 +76,7 @@ class Loadable:
 
     open_files: OpenModel
     interface: Interface
+    profile: str
     size: int
 
 
@@ -91,18 +92,19 @@ async def load(engine: Engine, store: Store, model: bytes, manifest: Manifest) -
         files[EXAMPLE] = example
     if manifest.interface != "tensors":
         files |= {name: by_path[path] for name, path in side_paths(graph, by_path).items()}
-    loadable = _loadable(engine, store, files, manifest.interface)
+    loadable = _loadable(engine, store, files, manifest)
     try:
         return await reload(engine, store, model, loadable), loadable
     except FilesNeeded as need:
         paths = data_paths(graph, need.paths, by_path)
         files |= {name: by_path[path] for name, path in zip(need.paths, paths, strict=True)}
-    loadable = _loadable(engine, store, files, manifest.interface)
+    loadable = _loadable(engine, store, files, manifest)
     return await reload(engine, store, model, loadable), loadable
 
 
-def _loadable(engine: Engine, store: Store, files: Mapping[str, File], interface: Interface) -> Loadable:
-    loadable = Loadable(opener(store, dict(files)), interface, sum(file.size for file in files.values()))
+def _loadable(engine: Engine, store: Store, files: Mapping[str, File], manifest: Manifest) -> Loadable:
+    size = sum(file.size for file in files.values())
+    loadable = Loadable(opener(store, dict(files)), manifest.interface, manifest.profile, size)
     engine.check_memory(loadable.size)
     return loadable
 
@@ -111,5 +113,10 @@ async def reload(engine: Engine, store: Store, model: bytes, loadable: Loadable)
     """As `load`, of a model that was loaded before. A pinned one makes room for no other."""
     pinned = store.pins.has(model)
     return await engine.load(
-        model, loadable.open_files, interface=loadable.interface, size=loadable.size, pinned=pinned
+        model,
+        loadable.open_files,
+        interface=loadable.interface,
+        profile=loadable.profile,
+        size=loadable.size,
+        pinned=pinned,
     )

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import trio
 
 import engine
-from engine import EngineBusy, EngineError, Execution, ExecutionTimeout, ModelFailed, ModelRefused, NotLoaded
+from engine import (
+    BeyondHere,
+    EngineBusy,
+    EngineError,
+    Execution,
+    ExecutionTimeout,
+    ModelFailed,
+    ModelRefused,
+    NotLoaded,
+)
 from storage import Store
 from wire.canonical import decode
 from wire.cid import to_cid
@@ -23,6 +32,7 @@ from .bounds import LOADS_AT_ONCE
 from .local import Local
 from .modelfiles import Loadable, load, reload
 from .signal import Signal
+from .streaming import OnTokens
 
 log = logging.getLogger("hallmark.node")
 
@@ -31,6 +41,7 @@ _TOLD: dict[
 ] = {  # what the asker hears, and whether another peer may do better
     EngineBusy: (ErrorCode.OVERLOADED, True),
     ExecutionTimeout: (ErrorCode.DEADLINE, True),
+    BeyondHere: (ErrorCode.FAILED, True),
     ModelFailed: (ErrorCode.FAILED, False),
 }
 
@@ -164,14 +175,17 @@ class ReadyModels:
         except EngineBusy as error:
             raise _told(error) from error
 
-    async def execute(self, model: bytes, tensors: Sequence[Tensor], seconds: float) -> Execution:
+    async def execute(
+        self, model: bytes, tensors: Sequence[Tensor], seconds: float, on_tokens: OnTokens | None = None
+    ) -> Execution:
         """Run a ready model; every failure of the engine as the RemoteError that the asker is told."""
+        execute = self._local.engine.execute
         try:
             try:
-                return await self._local.engine.execute(model, tensors, deadline=seconds)
+                return await execute(model, tensors, deadline=seconds, on_tokens=on_tokens)
             except NotLoaded:  # it made room for another model since
                 await reload(self._local.engine, self._local.store, model, self._ready[model].loadable)
-                return await self._local.engine.execute(model, tensors, deadline=seconds)
+                return await execute(model, tensors, deadline=seconds, on_tokens=on_tokens)
         except ModelRefused as error:
             self._ready.pop(model, None)
             self._refused[model] = str(error)

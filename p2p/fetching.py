@@ -132,7 +132,7 @@ class _OutlineSearch:
                 await channel.send(AskOutline(blob=self._blob))
                 reply = await channel.receive(BlobReply, timeout=bounds.BLOB_TIMEOUT)
                 data = await channel.receive_data(reply.size, timeout=bounds.BLOB_TIMEOUT)
-            self._outline = read_outline(bytes(data), self._blob)
+            self._outline = read_outline(data, self._blob)
             self._scope.cancel()
         except RecordError as error:
             self._host.cut_off(peer)
@@ -240,7 +240,7 @@ class _Fetch:
                 piece = left[0]
                 data = await channel.receive_data(self._sizes[piece], timeout=bounds.BLOB_TIMEOUT)
                 try:
-                    chunk = CheckedChunk(self._digests[piece], bytes(data))
+                    chunk = CheckedChunk(self._digests[piece], data)
                 except RecordError:
                     raise RemoteError(ErrorCode.WRONG_DATA, "it sent bytes that do not match their hash") from None
                 del left[0]

@@ -18,7 +18,8 @@ import trio
 from wire.bounds import MAX_RECORD, MAX_TENSOR_BYTES, MAX_TENSORS
 from wire.canonical import decode, encode
 from wire.errors import ErrorCode, RecordError, RemoteError
-from wire.frames import Frame, FrameDecoder, Kind, error_frame, frame_header, read_error
+from wire.frames import HEADER, Frame, FrameDecoder, Kind, error_frame, frame_header, read_error
+from wire.pieces import Pieces
 from wire.tensors import Tensor, TensorHeader
 
 from . import bounds
@@ -101,11 +102,11 @@ class Channel:
         RemoteError: what the peer reported, LINK_LOST at an end, TIMEOUT, BAD_FRAME for anything but a record,
         BAD_RECORD for a record that breaks a rule.
         """
-        with self._within(timeout):
-            frame = await self._frame()
-            while frame.kind is Kind.DATA and self._skip:
-                self._skip = max(0, self._skip - len(frame.payload))
-                frame = await self._frame()
+        deadline = trio.current_time() + timeout
+        frame = await self._frame(deadline, timeout)
+        while frame.kind is Kind.DATA and self._skip:
+            self._skip = max(0, self._skip - len(frame.payload))
+            frame = await self._frame(deadline, timeout)
         if frame.kind is not Kind.RECORD:
             raise self._broken(ErrorCode.BAD_FRAME, "it sent raw data where a record is due")
         self._skip = 0
@@ -114,22 +115,29 @@ class Channel:
         except RecordError as error:
             raise RemoteError(ErrorCode.BAD_RECORD, f"{self._name}: {error}") from error
 
-    async def receive_data(self, size: int, *, timeout: float) -> bytearray:
+    async def receive_data(self, size: int, *, timeout: float) -> bytes:
         """Exactly `size` bytes of DATA frames. `timeout` bounds each silence; the whole has time for a slow link.
 
         Memory grows with what arrives, never with what was announced. RemoteError as for `receive`.
         """
-        data = bytearray()
-        with self._within(timeout + size / bounds.MIN_RATE):
-            while len(data) < size:
-                with self._within(timeout):
-                    frame = await self._frame()
-                if frame.kind is not Kind.DATA or not frame.payload:
-                    raise self._broken(ErrorCode.BAD_FRAME, f"it sent a {frame.kind.name} frame where data is due")
-                if len(data) + len(frame.payload) > size:
-                    raise self._broken(ErrorCode.BAD_FRAME, f"it sent more than the {size} bytes that are due")
-                data += frame.payload
-        return data
+        data, patience = Pieces(), timeout + size / bounds.MIN_RATE
+        latest = trio.current_time() + patience
+        while (left := size - data.size) > 0:
+            silence = trio.current_time() + timeout
+            due = (min(silence, latest), timeout if silence < latest else patience)
+            kind, length = await self._header(*due, alone=left > bounds.PIECE)
+            if kind is not Kind.DATA or not length:
+                await self._frame(*due)  # which raises the error, if it is one
+                raise self._broken(ErrorCode.BAD_FRAME, f"it sent a {kind.name} frame where data is due")
+            if length > left:
+                raise self._broken(ErrorCode.BAD_FRAME, f"it sent more than the {size} bytes that are due")
+            self._decoder.take(HEADER)
+            while length:  # what comes in a frame's middle needs no copy of its own
+                piece = self._decoder.take(length) or await self._read(*due, most=min(length, bounds.READ))
+                data.add(piece)
+                length -= len(piece)
+            self.received += 1
+        return data.whole()
 
     async def receive_tensors(self, headers: Sequence[TensorHeader], *, timeout: float) -> list[Tensor]:
         """The tensors that `headers` announce, checked; nothing is read when the headers break a rule."""
@@ -223,17 +231,6 @@ class Channel:
         self.usable = False
         return RemoteError(code, f"{self._name}: {what}")
 
-    @contextmanager
-    def _within(self, timeout: float) -> Iterator[None]:
-        try:
-            with trio.fail_after(timeout):
-                yield
-        except trio.TooSlowError:
-            raise self._broken(ErrorCode.TIMEOUT, f"no answer within {timeout:.0f} s") from None
-        except trio.Cancelled:
-            self.usable = False  # cut off in the middle of a read
-            raise
-
     async def _write(self, data: bytes) -> None:
         # A write that does not end well has left half a frame on the stream: nobody may use it again.
         whole, self.usable = self.usable, False
@@ -246,7 +243,8 @@ class Channel:
             raise self._broken(ErrorCode.LINK_LOST, f"the link broke while sending ({error})") from error
         self.usable = whole
 
-    async def _frame(self) -> Frame:
+    async def _frame(self, deadline: float, timeout: float) -> Frame:
+        """The next frame, by a deadline on trio's clock that was set so many seconds before it."""
         while True:
             try:
                 frame = self._decoder.next()
@@ -258,11 +256,33 @@ class Channel:
                     self.error = read_error(frame.payload)
                     raise self.error
                 return frame
+            self._decoder.feed(await self._read(deadline, timeout))
+
+    async def _header(self, deadline: float, timeout: float, *, alone: bool) -> tuple[Kind, int]:
+        """The kind and size of the next frame. `alone`: read no more than these; the rest is waited for elsewhere."""
+        while True:
             try:
-                data = await self._stream.read(bounds.READ)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise self._broken(ErrorCode.LINK_LOST, f"the link broke ({error})") from error
-            if not data:
-                where = " in the middle of a frame" if self._decoder.pending else ""
-                raise self._broken(ErrorCode.LINK_LOST, f"it ended the stream{where}")
-            self._decoder.feed(data)
+                header = self._decoder.header()
+            except RemoteError as error:
+                raise self._broken(error.code, error.message) from None
+            if header is not None:
+                return header
+            most = self._decoder.wanted() if alone else bounds.READ
+            self._decoder.feed(await self._read(deadline, timeout, most))
+
+    async def _read(self, deadline: float, timeout: float, most: int = bounds.READ) -> bytes:
+        """What comes next, one to `most` bytes."""
+        try:
+            with trio.fail_at(deadline):
+                data = await self._stream.read(most)
+        except trio.TooSlowError:
+            raise self._broken(ErrorCode.TIMEOUT, f"no answer within {timeout:.0f} s") from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise self._broken(ErrorCode.LINK_LOST, f"the link broke ({error})") from error
+        except trio.Cancelled:
+            self.usable = False  # cut off in the middle of a read
+            raise
+        if not data:
+            where = " in the middle of a frame" if self._decoder.pending else ""
+            raise self._broken(ErrorCode.LINK_LOST, f"it ended the stream{where}")
+        return data

@@ -12,6 +12,7 @@ from wire.bounds import CLOCK_SKEW_MS, MAX_REQUEST_LIFE_MS
 from wire.canonical import encode
 from wire.cid import content_hash, to_cid
 from wire.errors import RecordError
+from wire.generation import INPUT_IDS
 from wire.inference import SignedReceipt, SignedRequest
 from wire.manifest import Manifest
 from wire.network import Network
@@ -34,8 +35,27 @@ def check_answer(
         *check_inputs(manifest, request, inputs),
         *check_binding(network, manifest, request, receipt),
         equal("usage", units, rows(inputs), f"the receipt counts {units} rows, the inputs have {rows(inputs)}"),
+        check_tokens(manifest, receipt, inputs, outputs),
         *check_outputs(manifest, receipt, outputs),
     ]
+
+
+def check_tokens(manifest: Manifest, receipt: SignedReceipt, inputs: TensorSet, outputs: Sequence[Tensor]) -> Check:
+    """Are the tokens that the receipt counts a generator's: those drawn, and those of its prompt?
+
+    A text's tokens can't be counted without the model's tokeniser; they are the provider's word.
+    """
+    said, wrong = receipt.receipt.usage, ""
+    if manifest.interface != "generate":
+        wrong = "" if said.tokens_in == said.tokens_out == 0 else "tokens are counted, and the model is no generator"
+    else:
+        drawn = sum(sum(t.header.shape) for t in outputs if t.name == "tokens")  # it has one dim
+        given = sum(leaf.shape[-1] for leaf in inputs.leaves if leaf.name == INPUT_IDS.name and leaf.shape)
+        if said.tokens_out != drawn:
+            wrong = f"the receipt counts {said.tokens_out} tokens drawn, the outputs have {drawn}"
+        elif manifest.inputs[0] == INPUT_IDS and said.tokens_in != given:
+            wrong = f"the receipt counts {said.tokens_in} tokens of the prompt, the inputs have {given}"
+    return Check("tokens", not wrong, wrong or "as many as were given and drawn")
 
 
 def rows(inputs: TensorSet) -> int:

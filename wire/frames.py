@@ -99,6 +99,17 @@ class FrameDecoder:
 
     def next(self) -> Frame | None:
         """The next complete frame or None; RemoteError (BAD_FRAME) when the header breaks a bound."""
+        header = self.header()
+        if header is None or len(self._buffer) < HEADER + header[1]:
+            return None
+        self.take(HEADER)
+        return Frame(header[0], self.take(header[1]))
+
+    def header(self) -> tuple[Kind, int] | None:
+        """The kind and the size of the next frame, once these have come; RemoteError (BAD_FRAME) over a bound.
+
+        For who will not wait until a large frame is complete: `take` the header, and then what there is of its payload.
+        """
         if len(self._buffer) < HEADER:
             return None
         try:
@@ -109,11 +120,13 @@ class FrameDecoder:
         if size > _BOUND[kind]:
             message = f"{kind.name} frame of {size} bytes, the bound is {_BOUND[kind]}"
             raise RemoteError(ErrorCode.BAD_FRAME, message)
-        if len(self._buffer) < HEADER + size:
-            return None
-        payload = bytes(memoryview(self._buffer)[HEADER : HEADER + size])
-        del self._buffer[: HEADER + size]
-        return Frame(kind, payload)
+        return kind, size
+
+    def take(self, most: int) -> bytes:
+        """Up to `most` bytes of what is held, off its front."""
+        data = bytes(memoryview(self._buffer)[:most])
+        del self._buffer[:most]
+        return data
 
     @property
     def pending(self) -> int:

@@ -111,6 +111,15 @@ def chain(count: int) -> bytes:
     return build([_value("x0", T.FLOAT, [1])], [_value(f"x{count}", T.FLOAT, [1])], nodes)
 
 
+def crowd(count: int) -> bytes:
+    """So many nodes, all the same one: no graph, but that is for later to find out."""
+    x, y = _value("x", T.FLOAT, [1]), _value("y", T.FLOAT, [1])
+    whole = onnx.load_from_string(build([x], [y], [h.make_node("Neg", ["x"], ["y"])]))
+    graph = whole.graph.SerializeToString() + _field(1, whole.graph.node[0].SerializeToString()) * count
+    whole.ClearField("graph")
+    return bytes(whole.SerializeToString()) + _field(7, graph)
+
+
 def laughs(depth: int) -> bytes:
     """Functions that each call the next one twice: 2^depth nodes once a runtime has written them out."""
     imports = [h.make_opsetid(*_STANDARD), h.make_opsetid("own", 1)]
@@ -118,6 +127,17 @@ def laughs(depth: int) -> bytes:
     for level in range(depth):
         calls = [h.make_node(f"F{level + 1}", [a], [b], domain="own") for a, b in (("a", "m"), ("m", "b"))]
         functions.append(h.make_function("own", f"F{level}", ["a"], ["b"], calls, imports))
+    call = h.make_node("F0", ["x"], ["y"], domain="own")
+    return build([_value("x", T.FLOAT, [1])], [_value("y", T.FLOAT, [1])], [call], functions=functions)
+
+
+def calls(depth: int) -> bytes:
+    """Functions that each call the next one once: deep enough, ONNX Runtime runs out of stack and dies by SIGSEGV."""
+    imports = [h.make_opsetid(*_STANDARD), h.make_opsetid("own", 1)]
+    functions = [h.make_function("own", f"F{depth}", ["a"], ["b"], [h.make_node("Neg", ["a"], ["b"])], imports)]
+    for level in range(depth):
+        call = h.make_node(f"F{level + 1}", ["a"], ["b"], domain="own")
+        functions.append(h.make_function("own", f"F{level}", ["a"], ["b"], [call], imports))
     call = h.make_node("F0", ["x"], ["y"], domain="own")
     return build([_value("x", T.FLOAT, [1])], [_value("y", T.FLOAT, [1])], [call], functions=functions)
 
@@ -149,7 +169,7 @@ def doubling() -> bytes:
 
 
 def scans() -> bytes:
-    """A Scan over `n` rows whose body runs a Loop of 10,000,000 turns for each of them."""
+    """A Scan over `n` rows whose body runs a Loop of 10,000 turns for each of them."""
     turn = h.make_graph(
         [h.make_node("Identity", ["go"], ["go_on"]), h.make_node("Neg", ["v"], ["w"])],
         "turn",
@@ -158,7 +178,7 @@ def scans() -> bytes:
     )
     body = h.make_graph(
         [
-            h.make_node("Constant", [], ["turns"], value=_ints("t", 10_000_000, rank=0)),
+            h.make_node("Constant", [], ["turns"], value=_ints("t", 10_000, rank=0)),
             h.make_node("Loop", ["turns", "", "state"], ["next"], body=turn),
             h.make_node("Add", ["next", "row"], ["out"]),
         ],
@@ -235,17 +255,18 @@ def at_load() -> Iterator[tuple[str, bytes]]:
     yield "inputs of 4 GiB", wide_inputs()
     yield "30 graphs within each other", nested(30)
     yield "10,000 graphs within each other", nested(10_000)
-    yield "1,000,000 nodes", chain(1_000_000)
+    yield "1,000,000 nodes", crowd(1_000_000)
     yield "100,000 nodes", chain(100_000)
     yield "2⁴⁰ nodes in 40 functions", laughs(40)
     yield "a function that calls itself", recursive()
+    yield "20,000 functions, each within the last", calls(20_000)
     yield "a node with 300,000 inputs", many_values()
 
 
 def at_run() -> Iterator[tuple[str, bytes, int]]:
     """Those that are tame until an input `n` is what stands beside them."""
     yield "a tensor doubled 40 times", doubling(), 40
-    yield "a Scan of Loops", scans(), 1_000
+    yield "a Scan of Loops", scans(), 1_000_000
     yield "one product of 20,000²", heavy(), 20_000
     yield "10 GB of output", outpouring(), 10_000_000_000
     yield "100 MB of output", outpouring(), 100_000_000

@@ -77,7 +77,7 @@ def runtime_of(wish: Load, node: Node) -> Runtime:
         except ImportError as error:
             message = f"ONNX Runtime cannot be imported ({error}); install it: pip install 'hallmark[cpu]'"
             raise EngineError(message) from error
-        return Cpu(wish.threads)
+        return Cpu(wish)
     if wish.backend == "onnxruntime-cuda":
         try:
             from .onnxruntime_cuda import Cuda

@@ -36,7 +36,7 @@ class Card:
 
     def __init__(self, cuda: Any) -> None:
         self._cuda = cuda
-        driver, self.runtime = self._do("cudaDriverGetVersion"), self._do("cudaRuntimeGetVersion")
+        driver = self._do("cudaDriverGetVersion")
         if not driver:
             raise CardError("there is no NVIDIA driver on this machine; install one, or serve from the CPU")
         if not self._do("cudaGetDeviceCount"):
@@ -47,8 +47,16 @@ class Card:
         self.compute_capability = f"{about.major}.{about.minor}"
         self.processors: int = about.multiProcessorCount
         self.driver = f"{_driver_release()} ({_version(driver)})"
-        self.cuda = _version(self.runtime)
-        self.stream = int(self._do("cudaStreamCreateWithFlags", cuda.cudaStreamNonBlocking))
+        self.cuda = _version(self._do("cudaRuntimeGetVersion"))
+        self.stream = self._new_stream()
+
+    def renew_stream(self) -> None:
+        """Another stream instead of this one, whatever state it is in. Nobody else may use the old one any more."""
+        self._do("cudaStreamDestroy", self.stream)
+        self.stream = self._new_stream()
+
+    def _new_stream(self) -> int:
+        return int(self._do("cudaStreamCreateWithFlags", self._cuda.cudaStreamNonBlocking))
 
     def allocate(self, size: int) -> int:
         """The address of so many bytes of the card's memory."""
@@ -130,7 +138,7 @@ class Staging:
         self._card.send(self._device, self._pinned, self._end)
 
     def fetch(self, addresses: Sequence[int] | None = None) -> list[bytes]:
-        """The bytes at the places that were laid, or of tensors of those sizes elsewhere on the card; waits for them."""
+        """The bytes at the laid places, or of tensors of their sizes elsewhere on the card; waits for them."""
         if addresses is None:
             self._card.fetch(self._pinned, self._device, self._end)
         else:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from functools import cache
 from mmap import mmap
 from time import perf_counter_ns
 from typing import Any
@@ -22,10 +23,28 @@ from wire.errors import RecordError
 from wire.inference import Backend
 from wire.tensors import Tensor
 
+from ..bounds import MAX_CACHE
 from ..errors import ModelFailed, ModelRefused
+from ..messages import Load
+from ..sandbox import confine
+from . import Graph
 
 PROVIDER = "CPUExecutionProvider"
 _BF16, _BF16_ONNX, _TEXT = "tensor(bfloat16)", 16, "tensor(string)"
+
+
+class Cpu:
+    """The `Runtime`."""
+
+    def __init__(self, wish: Load) -> None:
+        self._threads = wish.threads
+        self._first = min(wish.memory // 4, MAX_CACHE) if wish.interface == "generate" else 0
+
+    def confine(self, memory: int) -> tuple[str, ...]:
+        return confine(memory)
+
+    def session(self, graph: Graph) -> OnnxRuntime:
+        return OnnxRuntime(graph.data, graph.files, self._threads, first=self._first)
 
 
 class OnnxRuntime:
@@ -33,10 +52,14 @@ class OnnxRuntime:
 
     `files` are those that the model keeps weights in, by path; ONNX Runtime copies what it needs of them, so they are
     needed no longer than this takes. At its peak, loading takes about three times their size.
+
+    `first`: see `_share_arena`.
     """
 
-    def __init__(self, model: bytes, files: Mapping[str, bytes | mmap], threads: int) -> None:
+    def __init__(self, model: bytes, files: Mapping[str, bytes | mmap], threads: int, *, first: int = 0) -> None:
+        _share_arena(first)
         options = options_for(files, threads)
+        options.add_session_config_entry("session.use_env_allocators", "1")
         try:
             self._session = ort.InferenceSession(model, options, providers=[PROVIDER])
             self._session.disable_fallback()  # it would load the model again, from files that are gone by then
@@ -63,7 +86,7 @@ class OnnxRuntime:
 
     def run(self, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
         arrays, elapsed = self.compute({t.name: _feed(t) for t in inputs}, self._outputs)
-        return tensors_of(self._outputs, arrays), elapsed
+        return tensors_of(self._outputs, arrays, self._bf16_out), elapsed
 
     def compute(self, feeds: Mapping[str, Any], names: Sequence[str]) -> tuple[list[Any], int]:
         started = perf_counter_ns()
@@ -84,6 +107,26 @@ class OnnxRuntime:
             return found
         values = {n: bits.get(n) or ort.OrtValue.ortvalue_from_numpy(a) for n, a in feeds.items()}
         return [_array(value) for value in self._session.run_with_ort_values(names, values)]
+
+
+@cache
+def _share_arena(first: int) -> None:
+    """Memory for all sessions of this process, taken from the system in the sizes that are asked for.
+
+    By itself ONNX Runtime doubles what it takes each time, up to what one input once asked for in vain: all address
+    space would then go to the next small request, and the worker die of the one after.
+
+    `first` is for a decoder: bytes of address space that it takes at once, for its cache to grow in. Each step asks for
+    a little more than any before it; what those gave back would fit nothing, and grow with the square of the tokens.
+    """
+    everywhere = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    as_requested = {"arena_extend_strategy": 1}
+    in_one_piece = {
+        "arena_extend_strategy": 0,
+        "initial_chunk_size_bytes": first,
+        "max_power_of_two_extend_bytes": 2**26,
+    }
+    ort.create_and_register_allocator(everywhere, ort.OrtArenaCfg(in_one_piece if first else as_requested))
 
 
 def _array(value: Any) -> Array:
@@ -111,12 +154,12 @@ def options_for(files: Mapping[str, bytes | mmap], threads: int) -> Any:
     return options
 
 
-def tensors_of(names: Sequence[str], arrays: Sequence[Array]) -> list[Tensor]:
-    """The outputs as they are sent; ModelFailed where they cannot be."""
+def tensors_of(names: Sequence[str], arrays: Sequence[Array], bf16: Container[str]) -> list[Tensor]:
+    """The outputs as they are sent, those of `bf16` from their bits; ModelFailed where they cannot be."""
     if (total := sum(a.nbytes for a in arrays)) > MAX_TENSOR_BYTES:
         raise ModelFailed(f"the outputs take {total} bytes, the bound is {MAX_TENSOR_BYTES}; ask for less at once")
     try:
-        return [from_array(name, array) for name, array in zip(names, arrays, strict=True)]
+        return [from_array(n, a, "BF16" if n in bf16 else None) for n, a in zip(names, arrays, strict=True)]
     except RecordError as error:
         raise ModelFailed(f"the outputs cannot be sent: {error}") from error
 

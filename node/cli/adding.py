@@ -8,6 +8,8 @@ from typing import Any
 import click
 import trio
 
+from engine import PROFILES
+
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
@@ -31,6 +33,13 @@ from .screen import echo_json, everywhere, size
     default="auto",
     show_default=True,
     help="How it is asked: its graph's tensors; texts, by its tokenizer.json; a prompt, answered token by token.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="fp32",
+    show_default=True,
+    help="How its answers are computed and compared.",
 )
 @click.option("--graph", metavar="PATH", help="The ONNX graph in a folder that has several and no model.onnx.")
 @click.option(

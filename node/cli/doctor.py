@@ -74,9 +74,18 @@ def _engines() -> Iterator[Finding]:
     from engine import probe
 
     report = trio.run(probe)
-    for backend in report.backends:
-        yield Finding("backend", True, f"{backend.name} {backend.version} on {backend.device}: a model was executed")
-        yield Finding("sandbox", True, ", ".join(report.sandbox))
+    for found in report.probes:
+        backend = found.backend
+        if backend is None and not found.installed:
+            needed = found.kind == "onnxruntime-cpu"  # there is no peer without it
+            yield Finding("backend", not needed, f"{found.kind} is not installed ({found.problem})")
+        elif backend is None:
+            yield Finding("backend", False, f"{found.kind} is installed and does not execute here: {found.problem}")
+        else:
+            card = f", compute capability {backend.compute_capability}" if backend.compute_capability else ""
+            ran = f"{backend.name} {backend.version} on {backend.device}{card}: a model was executed"
+            yield Finding("backend", True, ran)
+            yield Finding("sandbox", True, ", ".join(found.sandbox))
     for problem in report.problems:
         yield Finding("engine", False, problem)
 

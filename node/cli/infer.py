@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..running import run_operation
 from .progress import Shown
-from .screen import console, echo_json, everywhere, table
+from .screen import console, echo_json, everywhere, printable, table
 
 PREVIEW = 8  # values of an output shown to a person
 
@@ -23,10 +24,11 @@ PREVIEW = 8  # values of an output shown to a person
     "--input",
     "inputs",
     multiple=True,
-    required=True,
     metavar="NAME=VALUE|@FILE",
-    help="JSON, or a file: .npy, .json, or raw bytes.",
+    help="JSON, a plain text, or a file: .npy, .json, or raw bytes.",
 )
+@click.option("--prompt", help="What a generator shall go on; its other inputs have usual values.")
+@click.option("--text", "texts", multiple=True, help="For a model that reads texts; may be repeated.")
 @click.option(
     "--tier",
     type=click.Choice(["signed", "quorum"]),
@@ -48,17 +50,24 @@ PREVIEW = 8  # values of an output shown to a person
 )
 @everywhere
 def command(
-    model: str, inputs: tuple[str, ...], tier: str, max_price: int, timeout: float, receipt: Path | None,
-    bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool,
+    model: str, inputs: tuple[str, ...], prompt: str | None, texts: tuple[str, ...], receipt: Path | None,
+    bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool, **terms: Any,
 ) -> None:  # fmt: skip
     """Ask MODEL (a CID or a name) and check the answer before it is shown.
 
-    An answer that is not proved is not shown, and the exit code is 8.
+    An answer that is not proved is not shown, and the exit code is 8. But what a generator says is shown on a terminal
+    as it comes, dim, until it is proved; with --json in events "tokens".
     """
     from ..inputs import read_input
 
     given = {name: list(value) for name, value in map(read_input, inputs)}
-    params = {"model": model, "inputs": given, "tier": tier, "max_price": max_price, "timeout": timeout}
+    if prompt is not None:
+        given["prompt"] = ["raw", prompt.encode(errors="surrogateescape")]
+    if texts:
+        given["text"] = ["json", json.dumps(texts).encode()]
+    if not given:
+        raise CommandError(Exit.USAGE, "nothing is asked", "Say --input NAME=VALUE, --prompt TEXT or --text TEXT.")
+    params = {"model": model, "inputs": given} | terms
     with Shown(as_json) as shown:
         answer = trio.run(run_operation, find_data_dir(data_dir), {"bootstraps": bootstraps}, "infer", params, shown)
     if receipt:
@@ -67,7 +76,11 @@ def command(
         shown_answer = {k: v for k, v in answer.items() if k != "receipt"}
         echo_json({"event": "answer"} | shown_answer | ({"receipt": str(receipt)} if receipt else {}))
         return
-    _show(answer, receipt)
+    if answer["interface"] == "generate":
+        _show_generated(answer)
+    else:
+        _show_tensors(answer)
+    _show_proof(answer, receipt)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -77,11 +90,19 @@ def _write(path: Path, data: bytes) -> None:
         raise CommandError(Exit.STORAGE, f"the receipt cannot be written to {path}: {error.strerror}") from error
 
 
-def _show(answer: dict[str, Any], receipt: Path | None) -> None:
+def _show_generated(answer: dict[str, Any]) -> None:
+    outputs = {output["name"]: output["data"] for output in answer["outputs"]}
+    console().print(printable(outputs["text"][0]) if "text" in outputs else " ".join(map(str, outputs["tokens"])))
+    ended = {"end": "the model ended it", "stop": "a stop text came", "length": "max_tokens came"}
+    count = f"{answer['tokens_out']} tokens after {answer['tokens_in']} of the prompt"
+    click.echo(f"\nended      {ended.get(outputs['finish'][0], 'the provider does not say why')}: {count}")
+
+
+def _show_tensors(answer: dict[str, Any]) -> None:
     rows = table("output", "datatype", "shape", "values")
     for output in answer["outputs"]:
         values = output["data"][:PREVIEW]
-        text = ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values)
+        text = printable(", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values))
         rows.add_row(
             output["name"],
             output["datatype"],
@@ -89,7 +110,13 @@ def _show(answer: dict[str, Any], receipt: Path | None) -> None:
             text + (", …" if len(output["data"]) > PREVIEW else ""),
         )
     console().print(rows)
-    click.echo(f"\nproved     {answer['proof']}")
+    click.echo()
+
+
+def _show_proof(answer: dict[str, Any], receipt: Path | None) -> None:
+    click.echo(f"proved     {answer['proof']}, tier {answer['tier']}")
+    for signer in answer["signers"]:
+        click.echo(f"           {signer}")
     click.echo(f"provider   {answer['provider']}")
     click.echo("time       " + ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in answer["timing"].items()))
     if receipt:

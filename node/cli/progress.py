@@ -1,4 +1,8 @@
-"""Progress for people: a bar with a rate for what has a size, a line for what has a name. Piped, only the lines."""
+"""Progress for people: a bar with a rate for what has a size, a line for what has a name. Piped, only the lines.
+
+What a generator says before it is proved is shown on a terminal alone, dim: nobody can mistake it for the answer, which
+follows. Piped, it would be one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from .screen import console, echo_json
+from .screen import console, echo_json, printable
 
 
 class Shown:
@@ -28,6 +32,7 @@ class Shown:
             TimeRemainingColumn(), TextColumn("{task.fields[peers]}"), console=console(), transient=True,
         )  # fmt: skip
         self._task: TaskID | None = None
+        self._speaking = False  # a line of what is not proved yet has not ended
 
     def __enter__(self) -> Shown:
         return self
@@ -37,11 +42,16 @@ class Shown:
     ) -> None:
         if self._task is not None:  # stopping a bar that never began prints an empty line
             self._bar.stop()
+        self._end_speech()
 
     def __call__(self, event: dict[str, Any]) -> None:
         if self._json:
             echo_json(event)
             return
+        if event["event"] == "tokens":
+            self._speak(event)
+            return
+        withdrawn = self._end_speech() and event["event"] in ("rejected", "failed")
         if "total" in event:
             if self._task is None:
                 self._bar.start()
@@ -50,3 +60,22 @@ class Shown:
             self._bar.update(self._task, completed=event["done"], total=event["total"], peers=peers)
         if text := event.get("text"):
             self._bar.console.print(f"  {text}")
+        if withdrawn:
+            self._bar.console.print("  What it said above is withdrawn: do not use it.")
+
+    def _speak(self, event: dict[str, Any]) -> None:
+        screen = self._bar.console
+        if not screen.is_terminal or event["text"] == "":
+            return
+        if not self._speaking:
+            screen.print(f"  not proved yet, from {event['peer']}:", style="dim")
+            self._speaking = True
+        said = " ".join([*map(str, event["ids"]), ""]) if event["text"] is None else printable(event["text"])
+        screen.print(said, style="dim", end="")
+
+    def _end_speech(self) -> bool:
+        """Whether there was any."""
+        spoken, self._speaking = self._speaking, False
+        if spoken:
+            self._bar.console.print()
+        return spoken

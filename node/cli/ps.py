@@ -30,10 +30,13 @@ def command(data_dir: str | None, as_json: bool) -> None:
             rows.add_row(name, m["state"], "", "", "", "", "", "", "")
             continue
         figures = (f"{m['requests_per_s']:.1f}", f"{m['requests_per_run']:.1f}", f"{m['busy']:.0%}", str(m["failures"]))
-        state = f"{m['state']}, pinned" if m["pinned"] else m["state"]
+        state = f"building: {m['building']}" if m["building"] else m["state"]
+        state += ", pinned" if m["pinned"] else ""
         rows.add_row(name, state, m["device"], size(m["memory"]), str(m["queue"]), *figures)
     console().print(rows)
     click.echo(f"{size(found['memory'])} of {size(found['memory_bound'])} for at most {found['most_models']} models.")
     for m in found["models"]:
+        for better in m.get("passed", ()):
+            click.echo(f"{m['name'] or m['cid']} is not executed by {better['backend']}: {better['reason']}")
         if m["state"] == "refused":
             click.echo(f"{m['name'] or m['cid']} is not executed here: {m['reason']}")

@@ -49,6 +49,11 @@ def show_table(rows: Table) -> None:
     screen.print(rows)
 
 
+def printable(text: str) -> str:
+    """A stranger's text as a terminal may have it: lines and tabs, and of what would steer it a mark."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
 def size(number: float) -> str:
     """Bytes for people: 3.1 MiB."""
     for unit in ("B", "KiB", "MiB"):

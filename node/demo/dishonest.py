@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine import Engine, Execution
+from node.streaming import OnTokens
 from wire.arrays import from_array, to_array
 from wire.tensors import Tensor
 
@@ -28,8 +29,10 @@ def lie() -> None:
     """From now on every execution in this process is a lie."""
     honest = Engine.execute
 
-    async def execute(self: Engine, model: bytes, inputs: Sequence[Tensor], *, deadline: float) -> Execution:
-        execution = await honest(self, model, inputs, deadline=deadline)
+    async def execute(
+        self: Engine, model: bytes, inputs: Sequence[Tensor], *, deadline: float, on_tokens: OnTokens | None = None
+    ) -> Execution:
+        execution = await honest(self, model, inputs, deadline=deadline, on_tokens=on_tokens)
         return replace(execution, outputs=shift(execution.outputs))
 
     Engine.execute = execute  # type: ignore[method-assign]  # the lie itself

@@ -53,6 +53,10 @@ async def add_model(local: Local, params: dict[str, Any], emit: Emit) -> dict[st
         raise CommandError(Exit.USAGE, "a new model needs a name and a licence", "Say --name NAME --licence SPDX.")
     licence, slot = check_licence(params["licence"]), find_slot(local, params["name"], params["version"])
     gathered, signature = await _inspect(path, params.get("graph"), params.get("interface", "auto"), emit)
+    if not signature.inputs:
+        raise ModelRefused(
+            "The model takes no inputs, so it says the same every time. Publish one that is asked something."
+        )
     async with local.store.holding() as hold:  # until the manifest names the blobs
         with with_example(gathered, params.get("example") or {}, signature.inputs) as sources:
             files = await _store(local, sources, hold, emit)
@@ -143,7 +147,7 @@ def _sign(
         licence=params["licence"],
         royalty_bps=params["royalty_bps"],
         opset=signature.opset,
-        profile="fp32",
+        profile=params.get("profile", "fp32"),
         description=params["description"],
         previous=slot.previous,
         created_ms=slot.created_ms,

@@ -179,12 +179,14 @@ class _Run:
 async def _direct(local: Local, pool: Pool, params: dict[str, Any], emit: Emit) -> list[Row]:
     from ..benching.floor import run_direct
 
-    if pool.open_files is None:
+    if pool.loadable is None:
         raise CommandError(
             Exit.NOT_FOUND, "the direct loop needs the model on this machine", "Pull it: hallmark model pull MODEL"
         )
     threads = local.config.threads
-    rows = await run_direct(pool.open_files, pool.inputs, params["duration"], threads, emit)
+    rows = await run_direct(
+        pool.loadable.open_files, pool.loadable.interface, pool.inputs, params["duration"], threads, emit
+    )
     for row in rows:
         emit({"event": "direct", "threads": threads} | row)
     return rows

@@ -45,6 +45,7 @@ async def infer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
     finding = {"find": (answer.found_at - started) * 1000}
     return {
         "model": signed.cid,
+        "interface": manifest.interface,
         "outputs": [show_tensor(t) for t in answer.outputs],
         "tier": receipt.tier,
         "proof": answer.proof,
@@ -53,6 +54,8 @@ async def infer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
         "provider": peer_id_of(answer.provider),
         "backend": f"{backend.name} {backend.version} on {backend.device}",
         "compute_us": receipt.usage.compute_us,
+        "tokens_in": receipt.usage.tokens_in,
+        "tokens_out": receipt.usage.tokens_out,
         "price": int(receipt.price),
         "timing": {stage: round(ms, 2) for stage, ms in (finding | answer.timing).items()},
         "receipt": encoded,

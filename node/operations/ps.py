@@ -40,6 +40,8 @@ async def list_loaded(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[st
                 "busy": round(rates.busy, 4),
                 "joins": status.joins,
                 "pinned": status.pinned,
+                "building": status.building,
+                "passed": [{"backend": kind, "reason": why} for kind, why in status.passed],
             }
         )
     rows.sort(key=lambda row: -row["busy"])

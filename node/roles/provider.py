@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import trio
 
@@ -24,6 +25,7 @@ from ..convening import Convening, convening
 from ..peer import Peer
 from ..ready import ReadyModel
 from ..replay import ReplayGuard
+from ..streaming import stream_tokens
 
 log = logging.getLogger("hallmark.provider")
 
@@ -132,7 +134,11 @@ class Provider:
         """Execute, sign, send; with a committee, show it the answer before the client has it."""
         request, started = ask.request.request, now_ms()
         seconds = (request.deadline_ms - started) / 1000
-        execution = await self._peer.ready.execute(request.model, inputs, seconds)
+        execute = partial(self._peer.ready.execute, request.model, inputs, seconds)
+        if ready.manifest.interface == "generate":
+            execution = await stream_tokens(channel, execute)
+        else:
+            execution = await execute()
         usage = Usage(
             units=units, tokens_in=execution.tokens_in, tokens_out=execution.tokens_out, compute_us=execution.compute_us
         )

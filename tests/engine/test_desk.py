@@ -109,8 +109,27 @@ async def test_one_at_a_time_in_order_and_no_more_than_the_bound_wait(
             await wait_all_tasks_blocked()
         assert (desk.waiting, desk.is_idle) == (2, False)
         await expect(desk, 9, 60, EngineBusy, "try again later")
+        with pytest.raises(EngineBusy):
+            desk.check_room()
     assert theatre.executed == [3, 2, 1]
+    desk.check_room()
     assert (desk.waiting, desk.is_idle, desk.runs) == (0, True, 3)
+
+
+async def test_who_is_refused_is_told_how_long_those_before_it_will_take(
+    autojump_clock: MockClock, desk: Desk, theatre: Theatre
+) -> None:
+    desk.meter.note(requests=8, busy=4.0, now=trio.current_time())  # half a second each, of late
+    async with trio.open_nursery() as nursery:
+        for what in (3, 2, 1):
+            nursery.start_soon(desk.execute, wish(what), trio.current_time() + 60)
+            await wait_all_tasks_blocked()
+        with pytest.raises(EngineBusy) as before:
+            desk.check_room()
+        with pytest.raises(EngineBusy) as caught:
+            await desk.execute(wish(9), trio.current_time() + 60)
+        assert before.value.after == caught.value.after == pytest.approx(1.5)  # one at work, two that wait
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_deadline_that_passes_in_the_queue_executes_nothing(

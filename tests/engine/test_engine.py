@@ -254,6 +254,14 @@ async def test_models_that_are_refused() -> None:
         await inspect_model(mlp(), timeout=0.05)
 
 
+async def test_a_models_own_words_in_a_refusal_are_printable() -> None:
+    model = mlp()
+    model.graph.node[0].op_type, model.graph.node[0].name = "Nope", "bad\x1b[31mnode\u202e"
+    with pytest.raises(ModelRefused, match=r"bad \[31mnode") as refused:
+        await inspect_model(model)
+    assert str(refused.value).isprintable()
+
+
 READ_A_FILE = """
 import numpy, onnxruntime, sys
 session = onnxruntime.InferenceSession(sys.stdin.buffer.read(), providers=["CPUExecutionProvider"])

@@ -25,6 +25,8 @@ def test_it_counts_the_last_minute_to_the_second(runs: list[tuple[float, int, fl
     assert rates.requests == pytest.approx(sum(r for r, _ in recent) / span)
     assert rates.company == pytest.approx(sum(r for r, _ in recent) / len(recent) if recent else 0.0)
     assert rates.busy == pytest.approx(min(sum(b for _, b in recent) / span, 1.0))
+    total = sum(r for r, _ in recent)
+    assert meter.pace(now) == (pytest.approx(sum(b for _, b in recent) / total) if total else None)
 
 
 def test_a_meter_that_is_new_divides_by_its_own_life() -> None:

@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto as T
 from onnx import helper as h
 
-from engine import link, probe
-from engine.probing import DOUBLE, runtime_problems
+from engine import link, probe, probing
+from engine.double import DOUBLE
+from engine.probing import probe_backend, runtime_problems
 
 
 def test_the_probes_model_is_what_it_says() -> None:
@@ -23,10 +24,22 @@ def test_the_probes_model_is_what_it_says() -> None:
 
 async def test_a_backend_is_reported_because_it_executed() -> None:
     report = await probe()
-    (backend,) = report.backends
-    assert (backend.name, backend.device, backend.compute_capability) == ("onnxruntime", "cpu", "")
-    assert "memory limit" in report.sandbox
     assert report.problems == ()
+    by_kind = {found.kind: found for found in report.probes}
+    assert report.backends[-1] == by_kind["onnxruntime-cpu"].backend
+    backend = report.backends[-1]
+    assert (backend.name, backend.device, backend.compute_capability) == ("onnxruntime", "cpu", "")
+    assert "memory limit" in by_kind["onnxruntime-cpu"].sandbox
+
+
+async def test_a_backend_that_is_not_installed_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "COMMAND", ["-c", "raise SystemExit('it was tried')"])
+    monkeypatch.setattr(probing, "find_spec", lambda _: None)
+    monkeypatch.setattr(probing, "installed_runtimes", lambda: ["onnxruntime 1.31.1"])
+    for kind, extra in (("tensorrt", "tensorrt"), ("onnxruntime-cuda", "gpu")):
+        found = await probe_backend(kind)  # type: ignore[arg-type]
+        assert (found.installed, found.backend, found.problem) == (False, None, f"pip install 'hallmark[{extra}]'")
+    assert "it was tried" in (await probe_backend("onnxruntime-cpu")).problem
 
 
 async def test_a_backend_that_computes_wrongly_or_not_at_all_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,10 +58,10 @@ main(sys.argv[1:])
 """
     for script, sentence in ((wrong, "adds wrongly"), (absent, r"pip install 'hallmark\[cpu\]'")):
         monkeypatch.setattr(link, "COMMAND", ["-c", script])
-        report = await probe()
-        assert report.backends == ()
+        found = await probe_backend("onnxruntime-cpu")
+        assert (found.installed, found.backend) == (True, None)
         with pytest.raises(AssertionError, match=sentence):
-            raise AssertionError(*report.problems)
+            raise AssertionError(found.problem)
 
 
 def test_two_runtimes_in_one_place_are_a_problem_with_its_remedy() -> None:

@@ -19,7 +19,7 @@ import pytest
 ATTACKS = textwrap.dedent(
     """
     import ctypes, errno, mmap, os, resource, signal, socket, sys, threading, time
-    from engine.sandbox import confine
+    from engine.sandbox import confine, confine_beside_card
     libc = ctypes.CDLL(None, use_errno=True)
     out, stranger, writable = os.dup(1), int(sys.argv[2]), os.open("writable", os.O_RDWR | os.O_CREAT)
     folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
@@ -28,7 +28,17 @@ ATTACKS = textwrap.dedent(
         if libc.syscall(number, *(ctypes.c_long(a) for a in arguments)) < 0:
             raise OSError(ctypes.get_errno(), "")
 
+    def open_many():
+        fds = []
+        try:
+            while len(fds) < 600:
+                fds.append(os.dup(out))
+        finally:
+            for fd in fds:
+                os.close(fd)
+
     attacks = {
+        "descriptors": open_many,
         "read": lambda: os.close(os.open("/etc/hostname", os.O_RDONLY)),
         "read at": lambda: os.close(os.open("secret", os.O_RDONLY, dir_fd=folder)),
         "create": lambda: os.close(os.open("new", os.O_WRONLY | os.O_CREAT)),
@@ -44,7 +54,11 @@ ATTACKS = textwrap.dedent(
         "fork": lambda: os.fork() or os._exit(0),
         "raise limit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
         "raise limit of another": lambda: resource.prlimit(stranger, resource.RLIMIT_CORE, (0, 0)),
-        "memory": lambda: mmap.mmap(-1, 1 << 30).close(),
+        "memory": lambda: mmap.mmap(-1, 1 << 30, mmap.MAP_PRIVATE).close(),
+        "reserve": lambda: mmap.mmap(-1, 1 << 44, mmap.MAP_PRIVATE | 0x4000, 0).close(),
+        "library": lambda: os.close(os.open(os.__file__, os.O_RDONLY)),
+        "write a library": lambda: os.close(os.open(os.__file__, os.O_WRONLY)),
+        "device": lambda: os.close(os.open("/dev/null", os.O_RDWR)),
         "thread": lambda: threading.Thread(target=int).start(),
         "read limit": lambda: resource.getrlimit(resource.RLIMIT_NOFILE),
         "small memory": lambda: mmap.mmap(-1, 1 << 20).close(),
@@ -52,6 +66,8 @@ ATTACKS = textwrap.dedent(
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     if sys.argv[1] == "confined":
         os.write(out, ("applied: " + "|".join(confine(256 << 20)) + "\\n").encode())
+    if sys.argv[1] == "beside a card":
+        os.write(out, ("applied: " + "|".join(confine_beside_card(256 << 20, list)) + "\\n").encode())
     for name, attack in attacks.items():
         try:
             attack()
@@ -100,6 +116,23 @@ def test_every_measure_bites_and_without_it_the_attack_works(tmp_path: Path) -> 
         assert name in applied
     assert "system-call filter" in applied
     assert (f"landlock {landlock()}" in applied) == (landlock() > 0)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the system-call filter is for x86-64")
+def test_beside_a_card_only_its_files_descriptors_and_reservations_are_left(tmp_path: Path) -> None:
+    """That a driver finds what it needs is not shown: there is none here."""
+    held, least = attack("beside a card", tmp_path / "card"), attack("confined", tmp_path / "confined")
+    applied = held.pop("applied").split("|")
+    more = {"reserve"} | ({"library", "device"} if landlock() > 0 else set())
+    assert {n for n in held if held[n] == "ok"} == {n for n in least if least[n] == "ok"} | more
+    assert (held["memory"], held["write"], held["descriptors"]) == ("ENOMEM", "EFBIG", "EMFILE")
+    assert (held["stranger"], held["secret"]) == ("lives", "True")
+    if landlock() > 0:
+        assert (held["read"], held["read at"], held["write a library"]) == ("EACCES",) * 3
+    for name in ("no core file", "no file writes", "memory limit on data", "no capabilities", "system-call filter"):
+        assert name in applied
+    assert "memory limit" not in applied
+    assert "no new descriptors" not in applied
 
 
 def landlock() -> int:

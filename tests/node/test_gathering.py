@@ -9,7 +9,7 @@ import pytest
 
 from engine import ModelRefused
 from node.errors import CommandError
-from node.modelfiles import data_paths
+from node.modelfiles import data_paths, side_paths
 from node.operations.gathering import beside, gather, media_type
 from wire.bounds import MAX_FILES
 
@@ -113,3 +113,12 @@ def test_what_a_graph_refers_to_lies_in_its_own_folder() -> None:
         data_paths("onnx/model.onnx", ["model.onnx"], files)
     with pytest.raises(ModelRefused, match=r"another file, onnx/x\.bin, which is not among"):
         data_paths("onnx/model.onnx", ["x.bin"], files)
+
+
+def test_side_files_are_those_beside_the_graph_and_else_those_of_the_root() -> None:
+    files = {"onnx/model.onnx", "onnx/config.json", "config.json", "tokenizer.json", "LICENSE", "deep/tokenizer.json"}
+    assert list(side_paths("onnx/model.onnx", files).items()) == [
+        ("tokenizer.json", "tokenizer.json"), ("config.json", "onnx/config.json"),
+    ]  # fmt: skip
+    assert side_paths("deep/model.onnx", files)["tokenizer.json"] == "deep/tokenizer.json"
+    assert side_paths("model.onnx", {"model.onnx", "onnx/tokenizer.json"}) == {}

@@ -18,6 +18,7 @@ import node.inputs
 from node.errors import CommandError, Exit
 from node.inputs import Given, make_tensors, read_input
 from wire.arrays import to_array
+from wire.generation import generator_signature
 from wire.tensors import ITEM_SIZE, DataType, Tensor, TensorSpec, split_bytes
 
 ROW = TensorSpec(name="x", datatype="FP32", shape=("n", 3))
@@ -194,6 +195,50 @@ class TestJson:
     @pytest.mark.parametrize("value", [b"[1]", b"[null]", b'[["a"], ["b", "c"]]', b'{"a": "b"}', b'["\\ud800"]'])
     def test_what_is_no_text_is_refused(self, value: bytes) -> None:
         refused(spec("BYTES", "n"), "json", value)
+
+
+class TestOneElement:
+    """What people write without brackets and quotes."""
+
+    def test_a_number_alone_fills_a_tensor_of_one(self) -> None:
+        assert made(spec("UINT64", 1), "json", b"7").header.shape == (1,)
+        assert made(spec("FP32", "n", 1), "json", b"0.5").header.shape == (1, 1)
+        assert "shape [1]" in refused(spec("INT8", 3), "json", b"7")
+
+    @pytest.mark.parametrize("text", ["Once upon", "5", "", " a [1] ", "null", "é\n"])
+    def test_a_text_needs_no_quotes(self, text: str) -> None:
+        tensor = made(spec("BYTES", "n"), "json", text.encode())
+        assert (tensor.header.shape, split_bytes(tensor.data)) == ((1,), [text.encode()])
+        assert "holds several" in refused(spec("BYTES", 2), "json", text.encode())
+
+    def test_a_text_in_quotes_is_json(self) -> None:
+        tensor = made(spec("BYTES", 1), "json", b'"[1]\\n"')
+        assert split_bytes(tensor.data) == [b"[1]\n"]
+
+
+class TestGenerators:
+    @pytest.mark.parametrize("has_text", [True, False])
+    def test_what_is_not_said_has_its_usual_value(self, has_text: bool) -> None:
+        specs, _ = generator_signature(has_text=has_text)
+        prompt: Given = ("json", b"Once") if has_text else ("json", b"[[1, 2]]")
+        tensors = make_tensors({specs[0].name: prompt, "seed": ("json", b"9")}, specs)
+        usual = [t for t in tensors if t.header.datatype != "BYTES" and t.name != specs[0].name]
+        assert {t.name: to_array(t).tolist() for t in usual} == {
+            "max_tokens": [128], "temperature": [0.0], "top_k": [0], "top_p": [1.0], "seed": [9],
+        }  # fmt: skip
+        assert (tensors[-1].name, tensors[-1].header.shape, bytes(tensors[-1].data)) == ("stop", (0,), b"")
+
+    def test_a_prompt_is_always_said(self) -> None:
+        specs, _ = generator_signature(has_text=True)
+        for given_ in ({}, {"seed": ("json", b"9")}, {"input_ids": ("json", b"[[1]]"), "prompt": ("json", b"a")}):
+            with pytest.raises(CommandError) as caught:
+                make_tensors(given_, specs)
+            assert "prompt (BYTES [1])" in caught.value.next_step
+
+    def test_another_model_has_no_usual_values(self) -> None:
+        specs, _ = generator_signature(has_text=True)
+        with pytest.raises(CommandError, match="inputs given: prompt"):
+            make_tensors({"prompt": ("json", b"a")}, specs[:-1])
 
 
 class TestRaw:

@@ -6,10 +6,11 @@ import pytest
 
 from tests.verify.scenes import NOW, SALT, Scene, bent, floats, key_of, some_hash
 from verify.checks import require
-from verify.receipts import check_answer, check_outputs, rows
+from verify.receipts import check_answer, check_outputs, check_tokens, rows
 from wire.bounds import CLOCK_SKEW_MS, MAX_REQUEST_LIFE_MS
 from wire.canonical import Amount
 from wire.errors import RecordError
+from wire.generation import generator_signature
 from wire.inference import Runtime, SignedReceipt, SignedRequest, Usage
 from wire.tensors import Tensor, tensor_set
 
@@ -41,6 +42,8 @@ LIES: list[tuple[dict[str, Any], str]] = [
     ({"runtime": Runtime(profile="fp16", backend=runtime.backend)}, "runtime"),
     ({"tier": "quorum"}, "tier"),
     ({"usage": Usage(units=2, tokens_in=0, tokens_out=0, compute_us=900)}, "usage"),
+    ({"usage": Usage(units=1, tokens_in=0, tokens_out=1, compute_us=900)}, "tokens"),
+    ({"usage": Usage(units=1, tokens_in=1, tokens_out=0, compute_us=900)}, "tokens"),
     ({"price": Amount(1001)}, "price"),
     ({"started_ms": NOW + 21}, "times"),
     ({"started_ms": NOW - CLOCK_SKEW_MS - 1}, "times"),
@@ -99,6 +102,21 @@ def test_another_manifest_inputs_or_outputs_are_found() -> None:
     assert failing(SCENE.receipt, outputs=(floats("scores", 0.5, -2.0, 1.5),)) == {"output bytes"}
     assert failing(SCENE.receipt, outputs=(floats("scores", 0.5),)) == {"output bytes", "output shapes"}
     assert failing(SCENE.receipt, outputs=()) == {"output bytes", "output shapes"}
+
+
+@pytest.mark.parametrize("has_text", [True, False])
+def test_a_generators_tokens_are_counted_anew(has_text: bool) -> None:
+    specs, _ = generator_signature(has_text=has_text)
+    generator = bent(SCENE.manifest, interface="generate", inputs=specs)
+    prompt = Tensor.of("input_ids", "INT64", (1, 2), bytes(16))
+    outputs = (Tensor.of("tokens", "INT64", (3,), bytes(24)),)
+
+    def holds(tokens_in: int, tokens_out: int) -> bool:
+        usage = Usage(units=1, tokens_in=tokens_in, tokens_out=tokens_out, compute_us=900)
+        return check_tokens(generator, SCENE.answer(usage=usage), tensor_set([prompt]), outputs).ok
+
+    assert [holds(2, 3), holds(2, 4), holds(2, 2), holds(2, 0)] == [True, False, False, False]
+    assert holds(5, 3) is has_text  # nobody can count a text's tokens without the model's tokeniser
 
 
 def test_output_headers_that_lie_are_found_and_nothing_is_raised() -> None:

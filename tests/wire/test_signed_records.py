@@ -11,6 +11,7 @@ from wire.bounds import CLOCK_SKEW_MS, MAX_NAME_LIFE_MS, MAX_OFFER_LIFE_MS
 from wire.canonical import Amount, encode
 from wire.eip712 import Domain
 from wire.errors import RecordError
+from wire.generation import TEXT, generator_signature
 from wire.inference import Backend
 from wire.keys import NodeKey
 from wire.manifest import File, Manifest, SignedManifest, read_manifest, sign_manifest
@@ -35,9 +36,9 @@ def a_spec(name: str) -> TensorSpec:
 def manifest(**changes: Any) -> Manifest:
     fields: dict[str, Any] = {
         "name": "digits", "version": "1.0.0", "publisher": ALICE.address, "files": (a_file(),),
-        "interface": "tensors",
-        "inputs": (a_spec("x"),), "outputs": (a_spec("y"),), "task": "", "tags": (), "licence": "MIT", "royalty_bps": 0,
-        "opset": 17, "profile": "ort-cpu", "description": "", "previous": None, "created_ms": 1,
+        "interface": "tensors", "inputs": (a_spec("x"),), "outputs": (a_spec("y"),), "task": "", "tags": (),
+        "licence": "MIT", "royalty_bps": 0, "opset": 17, "profile": "ort-cpu", "description": "",
+        "previous": None, "created_ms": 1,
     }  # fmt: skip
     return Manifest(**fields | changes)
 
@@ -203,3 +204,21 @@ def test_ordinary_paths_are_good(path: str) -> None:
 def test_a_manifest_out_of_bounds_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(RecordError):
         read_manifest(sign_manifest(manifest(**changes), ALICE, HOME), HOME)
+
+
+@pytest.mark.parametrize("has_text", [True, False])
+def test_a_generator_is_asked_as_every_generator_is(has_text: bool) -> None:
+    inputs, outputs = generator_signature(has_text=has_text)
+    read_manifest(sign_manifest(manifest(interface="generate", inputs=inputs, outputs=outputs), ALICE, HOME), HOME)
+    other = generator_signature(has_text=not has_text)[1]
+    for changes in ({"inputs": inputs[:-1]}, {"inputs": inputs[::-1]}, {"outputs": other}, {"outputs": (a_spec("y"),)}):
+        bad = manifest(**{"interface": "generate", "inputs": inputs, "outputs": outputs} | changes)
+        with pytest.raises(RecordError, match="not those of a generator"):
+            read_manifest(sign_manifest(bad, ALICE, HOME), HOME)
+
+
+def test_a_text_model_takes_texts_and_nothing_else() -> None:
+    read_manifest(sign_manifest(manifest(interface="text", inputs=(TEXT,)), ALICE, HOME), HOME)
+    for inputs in ((a_spec("text"),), (TEXT, a_spec("x"))):
+        with pytest.raises(RecordError, match="one input is text"):
+            read_manifest(sign_manifest(manifest(interface="text", inputs=inputs), ALICE, HOME), HOME)

@@ -279,3 +279,12 @@ channel.recv(1)
     finally:
         for file in files:
             os.close(file.fd)
+
+
+async def test_a_long_story_takes_the_memory_of_its_cache_and_little_more() -> None:
+    async with open_engine() as engine:
+        await engine.load(b"decoder", files_of(decoder(Shape(context=4096))), interface="generate")
+        before = engine.loaded()[0].memory
+        execution = await engine.execute(b"decoder", asking([1], 3000), deadline=120)
+        assert execution.tokens_out == 3000
+        assert engine.loaded()[0].memory - before < 192 * MIB  # the steps' outputs one after another take 4 GiB

@@ -27,7 +27,7 @@ async def rows_of(model: Any, requests: Sequence[Sequence[Tensor]]) -> list[dict
     def open_files() -> list[ModelFile]:
         return [ModelFile("model.onnx", sealed([model.SerializeToString()]))]
 
-    return await run_direct(open_files, requests, 0.05, 1, lambda _: None)
+    return await run_direct(open_files, "tensors", requests, 0.05, 1, lambda _: None)
 
 
 def test_its_figures_are_of_the_time_inside_the_runtime() -> None:
