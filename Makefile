@@ -47,6 +47,7 @@ bench: setup
 	@$(BIN)/python -m bench.storage
 	@$(BIN)/python -m bench.pull
 	@$(BIN)/python -m bench.generation
+	@$(BIN)/python -m bench.serving
 
 setup: .venv/ready
 

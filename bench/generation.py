@@ -1,6 +1,7 @@
-"""What the worker costs a decoder: tokens a second through the engine, against the plainest loop in one process.
+"""What worker and peer cost a decoder: tokens a second through the engine, and of a proved answer from a provider in a
+process of its own, against the plainest loop in one process.
 
-Both run the same graph greedily with its cache, and their tokens are compared; runs are interleaved, so that the ratio
+All run the same graph greedily with its cache, and their tokens are compared; runs are interleaved, so that the ratio
 holds when the machine's speed drifts.    python -m bench.generation [--tokens N] [--runs N] [--json]
 """
 
@@ -9,9 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import struct
+import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it asks at its import, and would write and send data about this session
 
@@ -19,9 +25,19 @@ import numpy as np
 import onnxruntime as ort
 import trio
 
-from bench.figures import percentile, show
+from bench.figures import show
 from bench.models.decoder import HEAD, Shape, decoder
 from engine import Engine, ModelFile, open_engine, sealed
+from node.asking import ask
+from node.attempt import Question
+from node.clock import now_ms
+from node.config import Config
+from node.control import Event
+from node.demo.peers import Member, ending, gather, start
+from node.finding import find_model
+from node.opening import open_peer
+from node.peer import Peer
+from wire.canonical import Amount
 from wire.tensors import Tensor
 
 SHAPES = {
@@ -68,14 +84,19 @@ def request(first: int, count: int) -> list[Tensor]:
     ]
 
 
-async def measure(tokens: int, runs: int) -> list[dict[str, object]]:
+async def measure(tokens: int, runs: int, place: Path) -> list[dict[str, object]]:
     """A row for each decoder."""
     rows = []
-    async with open_engine() as engine:
-        for name, shape in SHAPES.items():
-            model = decoder(shape).SerializeToString()
-            await engine.load(name.encode(), partial(_files, model), interface="generate")
-            rows.append(await _compare(engine, name, Loop(model, shape), tokens, runs))
+    members, client = gather(place, {"provider": ("hub", "provider")})
+    async with ending(members), open_engine() as engine:
+        await start(members[0], ())
+        config = Config(bootstraps=members[0].addresses[:1])
+        async with open_peer(client, config, serving=False) as peer:
+            for name, shape in SHAPES.items():
+                model = decoder(shape).SerializeToString()
+                await engine.load(name.encode(), partial(_files, model), interface="generate")
+                served = await _served(peer, members[0], place, name, model)
+                rows.append(await _compare(engine, served, name, Loop(model, shape), tokens, runs))
     return rows
 
 
@@ -83,26 +104,63 @@ def _files(model: bytes) -> Sequence[ModelFile]:
     return [ModelFile("model.onnx", sealed([model]))]
 
 
-async def _compare(engine: Engine, name: str, loop: Loop, tokens: int, runs: int) -> dict[str, object]:
-    direct, served, shares = list[float](), list[float](), list[float]()
+async def _served(peer: Peer, provider: Member, place: Path, name: str, model: bytes) -> Served:
+    path = place / f"{name.replace(',', '').replace(' ', '-')}.onnx"
+    path.write_bytes(model)
+    about = {"path": str(path), "name": path.stem, "version": "1.0.0", "licence": "MIT", "task": "",
+             "description": "", "royalty_bps": 0}  # fmt: skip
+    cid = (await provider.call("model.add", about, lambda _: None))["cid"]
+    signed, manifest = await find_model(peer, cid, lambda _: None)
+    while not peer.board.offers(now_ms(), signed.model):
+        await peer.board_changed.wait(1.0)
+    return Served(peer, Question(signed, manifest, (), "signed", Amount(0), 600.0))
+
+
+@dataclass
+class Served:
+    """A decoder at a provider in a process of its own, asked as `hallmark infer` asks."""
+
+    peer: Peer
+    question: Question
+
+    async def generate(self, inputs: Sequence[Tensor]) -> tuple[tuple[int, ...], float]:
+        """The tokens of a proved answer, and the seconds until the first of them was seen."""
+        began, first = time.perf_counter(), list[float]()
+
+        def emit(event: Event) -> None:
+            if event["event"] == "tokens" and not first:
+                first.append(time.perf_counter() - began)
+
+        answer = await ask(self.peer, replace(self.question, tensors=inputs), emit)
+        return _ids(answer.outputs[0]), first[0] if first else time.perf_counter() - began
+
+
+def _ids(tensor: Tensor) -> tuple[int, ...]:
+    return struct.unpack(f"<{tensor.header.shape[0]}q", tensor.data)
+
+
+async def _compare(engine: Engine, served: Served, name: str, loop: Loop, tokens: int, runs: int) -> dict[str, object]:
+    times: dict[str, list[float]] = {"direct": [], "worker": [], "peer": [], "first": []}
     for run in range(runs + 1):
-        began = time.perf_counter()
-        expected = loop.generate(run, tokens)
-        between = time.perf_counter()
+        marks = [time.perf_counter()]
+        expected = tuple(loop.generate(run, tokens))
+        marks.append(time.perf_counter())
         execution = await engine.execute(name.encode(), request(run, tokens), deadline=600, on_tokens=lambda _: None)
-        ended = time.perf_counter()
-        if struct.unpack(f"<{tokens}q", execution.outputs[0].data) != tuple(expected):
-            raise SystemExit("the engine's tokens are not the direct loop's")
-        if run:  # the first warms both
-            direct.append(tokens / (between - began))
-            served.append(tokens / (ended - between))
-            shares.append((between - began) / (ended - between))
-    return {
-        "what": name,
-        "direct tokens/s": round(percentile(direct, 50)),
-        "served tokens/s": round(percentile(served, 50)),
-        "share %": round(100 * percentile(shares, 50)),
+        marks.append(time.perf_counter())
+        answered, first = await served.generate(request(run, tokens))
+        marks.append(time.perf_counter())
+        if not _ids(execution.outputs[0]) == answered == expected:
+            raise SystemExit("the tokens are not the direct loop's")
+        if run:  # the first warms all
+            for what, seconds in zip(times, [*(b - a for a, b in pairwise(marks)), first], strict=True):
+                times[what].append(seconds)
+    shares = {
+        f"{what} %": round(100 * median(d / t for d, t in zip(times["direct"], times[what], strict=True)))
+        for what in ("worker", "peer")
     }
+    rates = {f"{what} tokens/s": round(tokens / median(times[what])) for what in ("direct", "worker", "peer")}
+    first_ms = round(1000 * median(times["first"]), 1)
+    return {"what": name} | rates | shares | {"first token ms": first_ms, "load": round(os.getloadavg()[0], 1)}
 
 
 def main() -> None:
@@ -112,8 +170,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = trio.run(measure, arguments.tokens, arguments.runs)
-    show("A decoder in the worker, against a direct loop", rows, arguments.json)
+    with tempfile.TemporaryDirectory() as place:
+        rows = trio.run(measure, arguments.tokens, arguments.runs, Path(place))
+    show("A decoder in a worker, and at a peer, against a direct loop", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
@@ -68,6 +67,9 @@ class Lateness:
 
 class Steps(trio.abc.Instrument):
     """Tells of every long step of a task, in processor time: another process on the core does not count."""
+
+    def __init__(self) -> None:
+        self._began = time.thread_time()
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
         self._began = time.thread_time()
@@ -130,16 +132,16 @@ async def measure(only: str, place: Path) -> list[dict[str, object]]:
     """A row for each of the models."""
     (member,), client = gather(place, {"provider": ("hub", "provider")})
     at_load = [(name, data, None) for name, data in hostile.at_load() if only in name]
-    cases: list[tuple[str, bytes, int | None]] = [*at_load, *(case for case in hostile.at_run() if only in case[0])]
+    cases: list[tuple[str, bytes, Tensor | None]] = [*at_load, *(case for case in hostile.at_run() if only in case[0])]
     rows = []
     async with ticking("--idle") as idle, ticking("--node", str(member.directory.path)) as node:
         await node.ready.wait()
         async with open_peer(client, Config(bootstraps=(node.address,)), serving=False) as peer:
-            for number, (name, data, n) in enumerate(cases):
+            for number, (name, data, tensor) in enumerate(cases):
                 path = place / f"harm-{number}.onnx"
                 path.write_bytes(data)
                 began = time.monotonic()
-                told = await _harm(member.directory, peer, path, n)
+                told = await _harm(member.directory, peer, path, tensor)
                 ended = time.monotonic()
                 await trio.sleep(3 * TICK)  # the last ticks are on their way
                 step_ms, task = node.longest(began, ended)
@@ -159,17 +161,16 @@ async def measure(only: str, place: Path) -> list[dict[str, object]]:
     return rows
 
 
-async def _harm(directory: DataDir, peer: Peer, path: Path, n: int | None) -> str:
-    """Publish the model, and, when `n` is given, ask it: what its publisher, or its asker, is told."""
+async def _harm(directory: DataDir, peer: Peer, path: Path, tensor: Tensor | None) -> str:
+    """Publish the model, and, when an input is given, ask it: what its publisher, or its asker, is told."""
     about: dict[str, Any] = {"path": str(path), "name": path.stem, "version": "1.0.0", "licence": "MIT", "task": "",
                              "description": "", "royalty_bps": 0}  # fmt: skip
     try:
         added = await call_node(directory.socket, "model.add", about, lambda _: None)
         assert added is not None
-        if n is None:
+        if tensor is None:
             return "taken, and served like any other"
         signed, manifest = await find_model(peer, added["cid"], lambda _: None)
-        tensor = Tensor.of("n", "INT64", (1,), struct.pack("<q", n))
         await ask(peer, Question(signed, manifest, [tensor], "signed", Amount(0), SECONDS), lambda _: None)
     except (CommandError, RemoteError) as error:
         return " ".join(str(error).split())
@@ -191,11 +192,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as place:
             rows = trio.run(measure, arguments.only, Path(place))
-        show(
-            "A provider's loop while a model does its worst (ms late, of a tick every 5 ms; longest step, ms)",
-            rows,
-            arguments.json,
-        )
+        show("A provider's loop while a model does its worst", rows, arguments.json)
 
 
 if __name__ == "__main__":

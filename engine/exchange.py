@@ -53,6 +53,8 @@ class Exchange:
         """Take what the worker built; a disk that is full costs only the time of the next build."""
         if self._engine is None or not 0 < built.engine <= self.build.room - built.timing:
             raise RecordError("an engine came that there is no room for")
+        if self._given:
+            log.info("an engine that was kept did not load, or its sizes changed, and another was built")
         if self._cache is not None:
             await trio.to_thread.run_sync(self._write, self._cache, built)
 

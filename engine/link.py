@@ -66,7 +66,7 @@ class Worker:
         await self._say(inputs)
         parcel = await _receive(self._process, self._decoder)
         ran = self._check(parcel.message)
-        return self._outputs(parcel, ran), ran.compute_us
+        return await self._outputs(parcel, ran), ran.compute_us
 
     async def generate(
         self, inputs: Sequence[Tensor], on_tokens: OnTokens, stop: trio.Event
@@ -79,19 +79,25 @@ class Worker:
         if isinstance(end, WorkerDied):
             raise end
         ran = self._check(end.message)
-        return self._outputs(end, ran), ran.compute_us, ran.tokens_in
+        return await self._outputs(end, ran), ran.compute_us, ran.tokens_in
 
     async def _say(self, inputs: Sequence[Tensor]) -> None:
         if large := is_large(inputs):
-            self._shared.put(Half.INPUTS, inputs)
+            for _ in self._shared.putting(Half.INPUTS, inputs):
+                await trio.lowlevel.checkpoint()
         run = Run(inputs=tuple(t.header for t in inputs), shared=large)
         await _send(self._process, run, () if large else inputs)
 
-    def _outputs(self, parcel: Parcel[FromWorker], ran: Ran) -> tuple[Tensor, ...]:
-        try:
-            outputs = self._shared.copies(Half.OUTPUTS, ran.outputs) if ran.shared else parcel.tensors
-        except RecordError as error:
-            raise _broke_a_rule(error) from error
+    async def _outputs(self, parcel: Parcel[FromWorker], ran: Ran) -> tuple[Tensor, ...]:
+        outputs = self._shared.copies(Half.OUTPUTS, ran.outputs) if ran.shared else parcel.tensors
+        if ran.shared:
+            for tensor in outputs:
+                await trio.lowlevel.cancel_shielded_checkpoint()  # others have their turn between two long steps
+                try:
+                    tensor.check()
+                except RecordError as error:
+                    raise _broke_a_rule(error) from error
+            await trio.lowlevel.cancel_shielded_checkpoint()
         self._shared.give_back()
         return outputs
 

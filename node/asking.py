@@ -117,7 +117,8 @@ async def _wait_for_one(tally: _Tally, deadline: float, emit: Emit) -> bool:
     at = tally.back_at.pop(provider)
     if at >= deadline:
         return False
-    emit({"event": "waiting", "text": f"waiting for {peer_id_of(provider)}, which is overloaded"})
+    name = peer_id_of(provider)
+    emit({"event": "waiting", "peer": name, "text": f"waiting for {name}, which is overloaded"})
     await trio.sleep_until(at)
     tally.tried.discard(provider)
     return True

@@ -1,11 +1,15 @@
 """A small decoder with random weights over bytes: rotary positions, grouped queries, a cache, RMS norms.
 
 It says nothing sensible and is real in every other way: opset 23's own Attention, RotaryEmbedding, RMSNormalization.
+`python -m bench.models.decoder FOLDER` writes it, with its context and its end in config.json.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,3 +170,18 @@ def _tell(g: _Graph, name: str, how: str) -> None:
         g.node("Concat", [true, true], name, axis=2 if how == "long" else 3)
     else:
         g.node("Identity", [true], name)
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    if len(arguments) != 1:
+        sys.exit("python -m bench.models.decoder FOLDER")
+    folder = Path(arguments[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(decoder().SerializeToString())
+    (folder / "config.json").write_text(json.dumps({"eos_token_id": END, "max_position_embeddings": CONTEXT}))
+    print(f"written: {folder}/model.onnx, {folder}/config.json")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

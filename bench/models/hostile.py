@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto as T
 from onnx import helper as h
+
+from wire.tensors import Tensor, join_bytes
 
 VAST = 2**34  # floats: 64 GiB
 _value = h.make_tensor_value_info
@@ -212,6 +215,12 @@ def outpouring() -> bytes:
     return build([_count()], [_value("y", T.UINT8, [None])], nodes)
 
 
+def truths() -> bytes:
+    """As many booleans of output as `n` says."""
+    nodes = [h.make_node("ConstantOfShape", ["n"], ["y"], value=h.make_tensor("v", T.BOOL, [1], [True]))]
+    return build([_count()], [_value("y", T.BOOL, [None])], nodes)
+
+
 def texts() -> bytes:
     """`n` texts of one letter each."""
     nodes = [h.make_node("Expand", ["a", "n"], ["y"])]
@@ -230,6 +239,11 @@ def long_text() -> bytes:
     nodes = [h.make_node("Squeeze", ["n"], ["turns"]), h.make_node("Loop", ["turns", "", "a"], ["y"], body=body)]
     letter = h.make_tensor("a", T.STRING, [1], [b"a"])
     return build([_count()], [_value("y", T.STRING, [1])], nodes, initializer=[letter])
+
+
+def taker(kind: int) -> bytes:
+    """It takes any number of elements of a type, and says how many there were."""
+    return build([_value("x", kind, ["N"])], [_value("y", T.INT64, [1])], [h.make_node("Shape", ["x"], ["y"])])
 
 
 def liar() -> bytes:
@@ -263,15 +277,25 @@ def at_load() -> Iterator[tuple[str, bytes]]:
     yield "a node with 300,000 inputs", many_values()
 
 
-def at_run() -> Iterator[tuple[str, bytes, int]]:
-    """Those that are tame until an input `n` is what stands beside them."""
-    yield "a tensor doubled 40 times", doubling(), 40
-    yield "a Scan of Loops", scans(), 1_000_000
-    yield "one product of 20,000²", heavy(), 20_000
-    yield "10 GB of output", outpouring(), 10_000_000_000
-    yield "100 MB of output", outpouring(), 100_000_000
-    yield "2³⁰ texts", texts(), 2**30
-    yield "10,000,000 texts", texts(), 10_000_000
-    yield "a text of 2 GiB", long_text(), 31
-    yield "a text of 256 MiB", long_text(), 28
-    yield "other shapes than it says", liar(), 3
+def at_run() -> Iterator[tuple[str, bytes, Tensor]]:
+    """Those that are tame on other inputs than the one beside them."""
+    yield "a tensor doubled 40 times", doubling(), _so_many(40)
+    yield "a Scan of Loops", scans(), _so_many(1_000_000)
+    yield "one product of 20,000²", heavy(), _so_many(20_000)
+    yield "10 GB of output", outpouring(), _so_many(10_000_000_000)
+    yield "100 MB of output", outpouring(), _so_many(100_000_000)
+    yield "67 MB of output, the most", outpouring(), _so_many(67_000_000)
+    yield "67,000,000 booleans, the most", truths(), _so_many(67_000_000)
+    yield "2³⁰ texts", texts(), _so_many(2**30)
+    yield "10,000,000 texts", texts(), _so_many(10_000_000)
+    yield "262,000 texts, the most", texts(), _so_many(262_000)
+    yield "a text of 2 GiB", long_text(), _so_many(31)
+    yield "a text of 256 MiB", long_text(), _so_many(28)
+    yield "other shapes than it says", liar(), _so_many(3)
+    yield "67,000,000 booleans of input", taker(T.BOOL), Tensor.of("x", "BOOL", (67_000_000,), b"\1" * 67_000_000)
+    texts_in = Tensor.of("x", "BYTES", (262_000,), join_bytes([b"a"] * 262_000))
+    yield "262,000 texts of input", taker(T.STRING), texts_in
+
+
+def _so_many(n: int) -> Tensor:
+    return Tensor.of("n", "INT64", (1,), struct.pack("<q", n))

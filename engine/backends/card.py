@@ -6,6 +6,7 @@ The module object is handed in, so that tests can put a fake of it in its place 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,11 @@ def import_cuda() -> Any:
             f"cuda-bindings cannot be imported ({error}); install them: pip install 'hallmark[gpu]'"
         ) from error
     return runtime
+
+
+def forbid_tf32() -> None:
+    """Have NVIDIA's libraries compute in full FP32, whatever they are asked for; called before they are loaded."""
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 
 
 class Card:
@@ -86,11 +92,6 @@ class Card:
     def wait(self) -> None:
         """Until all that was begun is done."""
         self._do("cudaStreamSynchronize", self.stream)
-
-    def free_memory(self) -> int:
-        """Bytes of the card's memory that nobody uses."""
-        free, _ = self._do("cudaMemGetInfo")
-        return int(free)
 
     def _do(self, name: str, *arguments: Any) -> Any:
         try:

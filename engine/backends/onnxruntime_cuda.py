@@ -6,10 +6,11 @@ fixed, the run is recorded once as a CUDA graph and replayed, which changes its 
 
 from __future__ import annotations
 
-import os
+import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
@@ -26,7 +27,7 @@ from ..errors import EngineError, ModelFailed, ModelRefused
 from ..messages import Load
 from ..sandbox import confine_beside_card
 from . import Graph
-from .card import Card, Staging, import_cuda
+from .card import Card, Staging, forbid_tf32, import_cuda
 from .onnxruntime import options_for, sentence
 
 PROVIDER = "CUDAExecutionProvider"
@@ -46,6 +47,8 @@ class Cuda:
 
     def __init__(self, wish: Load) -> None:
         self._wish = wish
+        if not wish.tf32:
+            forbid_tf32()
         self._cuda = import_cuda()
         if PROVIDER not in ort.get_available_providers():
             raise EngineError(
@@ -56,18 +59,27 @@ class Cuda:
         return confine_beside_card(memory, self._open)
 
     def _open(self) -> None:
-        if not self._wish.tf32:
-            os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # of every library, whatever it was asked for
         ort.preload_dlls()
         self._card = Card(self._cuda)
         try:
             self.session(Graph(DOUBLE, None, {}, ())).compute({"x": np.ones(3, np.float32)}, ["y"])
         except EngineError as error:
-            raise EngineError(f"ONNX Runtime cannot use {self._card.name}: {error}") from error
+            raise EngineError(f"ONNX Runtime cannot use {self._card.name}: {_missing() or error}") from error
 
     def session(self, graph: Graph) -> OnnxRuntimeCuda:
         wish = self._wish
         return OnnxRuntimeCuda(graph, self._card, threads=wish.threads, memory=wish.memory, tf32=wish.tf32)
+
+
+def _missing() -> str:
+    """The library that the provider lacks, which ONNX Runtime itself says in its log alone."""
+    folder = Path(ort.__file__).parent / "capi"
+    try:
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
+    except OSError as error:
+        return f"{error}; install CUDA and cuDNN with it: pip install 'hallmark[gpu]'"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

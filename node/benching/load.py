@@ -40,7 +40,7 @@ class Load:
         self._warm = now + min(bounds.WARM_SECONDS, bounds.WARM_SHARE * duration)
         self._sent = 0
         self._heard: set[int] = set()  # clients whose first request has ended, however
-        self._answered = False
+        self._answered = self._over = False
         self._vain = 0  # failures since the last answer
         self._failures = [0] * clients  # in a row, by client
         self._rests = [now] * clients
@@ -77,7 +77,7 @@ class Load:
     def _ended(self, client: int, now: float) -> bool:
         counts = self.counts_from is not None and now < self.ends_at
         self._heard.add(client)
-        if self.counts_from is None and self._is_warm(now):
+        if self.counts_from is None and not self._is_over(now) and self._is_warm(now):
             self.counts_from = now
         return counts
 
@@ -89,7 +89,8 @@ class Load:
     def _is_over(self, now: float) -> bool:
         if self.counts_from is None and not self._answered and now >= self._began + bounds.WARM_MOST:
             self.given_up = True  # for good, whatever comes later: some clients have left by then
-        return self.given_up or now >= self.ends_at
+        self._over = self._over or now >= self.ends_at  # and a late answer does not begin it anew
+        return self.given_up or self._over
 
     def _rest(self, client: int, hint: float | None) -> float:
         if hint is not None:

@@ -64,7 +64,7 @@ STANDARD = (
     ),
     Entry("suite-magika", _magika, "Apache-2.0", "pip install 'hallmark[demo]'"),
     Entry("suite-minilm", _nowhere, "MIT", f"python -m bench.models.minilm FOLDER; {_ADD} suite-minilm"),
-    Entry("suite-decoder", _nowhere, "Apache-2.0", f"build tests/models/decoder.py in FOLDER; {_ADD} suite-decoder"),
+    Entry("suite-decoder", _nowhere, "Apache-2.0", f"python -m bench.models.decoder FOLDER; {_ADD} suite-decoder"),
 )  # fmt: skip
 SUITES = {"standard": STANDARD}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import trio
@@ -19,6 +19,9 @@ from ..local import find_network
 from ..networkfile import load_network
 from ..running import run_operation
 from .screen import echo_json, everywhere
+
+if TYPE_CHECKING:
+    from engine import ProbeReport
 
 LOW_DISK = 1 << 30
 
@@ -62,18 +65,18 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
 
 def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
     yield Finding("python", True, sys.version.split()[0])
-    yield from _engines()
-    if not directory.initialised:
-        yield Finding("peer", False, f"there is none in {directory.path} yet", "Run: hallmark init")
-        return
-    yield from _peer(directory)
-    yield from _reach(directory, bootstraps)
-
-
-def _engines() -> Iterator[Finding]:
     from engine import probe
 
     report = trio.run(probe)
+    yield from _engines(report)
+    if not directory.initialised:
+        yield Finding("peer", False, f"there is none in {directory.path} yet", "Run: hallmark init")
+        return
+    yield from _peer(directory, {found.kind for found in report.probes if found.backend is not None})
+    yield from _reach(directory, bootstraps)
+
+
+def _engines(report: ProbeReport) -> Iterator[Finding]:
     for found in report.probes:
         backend = found.backend
         if backend is None and not found.installed:
@@ -90,7 +93,7 @@ def _engines() -> Iterator[Finding]:
         yield Finding("engine", False, problem)
 
 
-def _peer(directory: DataDir) -> Iterator[Finding]:
+def _peer(directory: DataDir, executed: Collection[str]) -> Iterator[Finding]:
     try:
         key = load_key(directory.key)
         yield Finding("key", True, f"{key.peer_id}, readable by its owner alone")
@@ -99,6 +102,9 @@ def _peer(directory: DataDir) -> Iterator[Finding]:
     try:
         config = load_config(directory, {}).config
         yield Finding("config", True, str(directory.config) if directory.config.exists() else "defaults")
+        if config.backend not in ("auto", *executed):
+            wanted = f"the setting backend is {config.backend}, which does not execute here, so no model will be"
+            yield Finding("backend", False, wanted, "Mend what the line on it names, or set backend to auto.")
         network = load_network(find_network(directory, config.network))
         voters = len(network.verifiers)
         yield Finding("network", True, f"{network.name}: {voters} verifier(s), committees of {network.committee_size}")

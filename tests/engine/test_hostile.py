@@ -22,6 +22,7 @@ from engine import (
     ModelFailed,
     ModelRefused,
     Settings,
+    link,
     open_engine,
     strikes,
 )
@@ -115,6 +116,24 @@ async def test_at_run_it_costs_its_asker_alone_and_the_next_is_answered(harm: st
             assert re.search(reason, plain(caught.value)), caught.value
             await run(engine, 1, 60)
         over.set()
+
+
+LIE = """
+import sys, engine.worker as worker
+from wire.tensors import Tensor, TensorHeader
+size = 1 << 22
+worker._run = lambda *_: (
+    [Tensor(TensorHeader(name="y", shape=(size,), datatype="BOOL", binary_data_size=size), b"\\2" * size)], 1, 0)
+worker.main(sys.argv[1:])
+"""
+
+
+async def test_what_a_taken_over_worker_leaves_in_shared_memory_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strikes, "RESTART_DELAYS", (0.0, 0.0))
+    monkeypatch.setattr(link, "COMMAND", ["-c", LIE])
+    async with open_engine(Settings()) as engine:
+        with pytest.raises(ModelRefused, match=r"what none may send \(y: a BOOL byte is neither 0 nor 1\)"):
+            await engine.load(b"m", file_of(hostile.truths()))
 
 
 async def test_a_model_that_is_slow_on_some_inputs_is_killed_for_these_alone() -> None:

@@ -272,6 +272,9 @@ def test_doctor_finds_a_peer_well_and_says_what_is_missing_without_one(hallmark:
     assert well.code == 0, well.out
     assert {"python", "backend", "sandbox", "key", "config", "network", "disk", "peers"} <= set(found)
     assert str(home) in found["disk"]["detail"]
+    Path(home, "config.toml").write_text('backend = "tensorrt"')
+    wanted = hallmark("doctor")
+    assert (wanted.code, "set backend to auto" in wanted.out) == (Exit.CONFIG, True)
 
 
 HALLMARK = [sys.executable, "-m", "node.cli"]

@@ -98,6 +98,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"price": [1]}, "price"),
     ({"max_models": 0}, "max_models"),
     ({"threads": 0}, "threads"),
+    ({"backend": "cuda"}, "backend"),
+    ({"max_length": 0}, "max_length"),
     ({"threads": 10**9}, "threads"),
     ({"network": 5}, "network"),
     ({"roles": 5}, "roles"),

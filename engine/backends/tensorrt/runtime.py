@@ -14,7 +14,7 @@ from ...errors import EngineError, ModelRefused
 from ...messages import Built, Load, Platform
 from ...sandbox import confine_beside_card
 from .. import Graph, Node
-from ..card import Card, import_cuda
+from ..card import Card, forbid_tf32, import_cuda
 from .building import build
 from .execution import BadEngine, EngineSession
 from .module import find_tensorrt, name_of, new_log
@@ -27,6 +27,8 @@ class TensorRT:
         if wish.build is None:
             raise EngineError("the node did not say what an engine is built for")
         self._wish, self._build, self._node = wish, wish.build, node
+        if not wish.tf32:
+            forbid_tf32()
         self._trt, self._cuda = find_tensorrt(), import_cuda()
         self._log = new_log(self._trt)
         self._kept = mmap.mmap(self._build.kept, self._build.room, mmap.MAP_PRIVATE, mmap.PROT_READ)
@@ -38,8 +40,6 @@ class TensorRT:
         return confine_beside_card(memory, self._open)
 
     def _open(self) -> None:
-        if not self._wish.tf32:
-            os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # of every library, whatever it was asked for
         card = self._card = Card(self._cuda)
         self._node.send(
             Platform(

@@ -22,19 +22,25 @@ import pytest
 from onnx import TensorProto as T
 from onnx import helper as h
 
+from engine import link
 from engine.backends import Graph
 from engine.backends.tensorrt.building import build, input_ranges, parsed
 from engine.backends.tensorrt.execution import BadEngine, EngineSession
 from engine.backends.tensorrt.module import find_tensorrt, name_of, new_log
+from engine.cache import EngineCache
 from engine.cardfiles import has_card
 from engine.errors import ModelRefused
+from engine.exchange import open_exchange
 from engine.external import span_of
+from engine.link import open_worker
 from engine.messages import Building, Sizes
+from engine.modelfile import ModelFile, sealed
 from engine.probing import probe_backend
 from tests.engine.models import build as made
 from tests.engine.models import external, mlp, value
 
 from . import fake_tensorrt
+from .worker_on_fakes import SCRIPT
 
 RTX = "tensorrt_rtx_bindings"
 pytestmark = pytest.mark.skipif(find_spec(RTX) is None, reason="TensorRT is NOT tested: run make test-tensorrt")
@@ -194,6 +200,30 @@ async def test_without_a_card_the_probe_of_a_real_worker_says_so() -> None:
     found = await probe_backend("tensorrt")
     assert (found.installed, found.backend) == (True, None)
     assert "no NVIDIA driver" in found.problem
+
+
+@pytest.mark.skipif(has_card(), reason="there is a card")
+async def test_a_real_worker_builds_beside_a_fake_card_and_says_that_it_cannot_load_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the way but the card: the real builder in the real sandbox, its progress told to the node."""
+    monkeypatch.setattr(link, "COMMAND", ["-c", SCRIPT.replace("main()", "main(tensorrt=True)")])
+    graph, said = sealed([mlp().SerializeToString()]), []
+    files = [ModelFile("model.onnx", graph)]
+    cache = EngineCache(tmp_path / "engines")
+    refusal = r"built an engine that it cannot load here: .*CUDA driver version"
+    with (
+        open_exchange(cache, files, SIZES, memory=1 << 30, tf32=False) as exchange,
+        pytest.raises(ModelRefused, match=refusal),
+    ):
+        async with open_worker(
+            files, tmp_path, threads=1, memory=1 << 30, backend="tensorrt", exchange=exchange,
+            on_building=lambda building: said.append(building.phase),
+        ):  # fmt: skip
+            pass
+    os.close(graph)
+    assert "Building engine" in said
+    assert not (tmp_path / "engines").exists()
 
 
 BUILD = """

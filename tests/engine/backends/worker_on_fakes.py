@@ -15,8 +15,8 @@ main()
 """
 
 
-def main() -> None:
-    """Put the fakes in their places, then be a worker."""
+def main(*, tensorrt: bool = False) -> None:
+    """Put the fakes in their places, then be a worker; with `tensorrt` the real one builds."""
     import onnxruntime
 
     from engine.backends import onnxruntime_cuda
@@ -28,7 +28,8 @@ def main() -> None:
     from .test_onnxruntime_cuda import OnTheHost
 
     onnxruntime_cuda.import_cuda = runtime.import_cuda = FakeCuda  # type: ignore[attr-defined,assignment]
-    runtime.find_tensorrt = lambda: fake_tensorrt  # type: ignore[attr-defined]
+    if not tensorrt:
+        runtime.find_tensorrt = lambda: fake_tensorrt  # type: ignore[attr-defined]
     onnxruntime.get_available_providers = lambda: [onnxruntime_cuda.PROVIDER]
     onnxruntime.preload_dlls = lambda: None
     onnxruntime_cuda.OnnxRuntimeCuda = OnTheHost  # type: ignore[misc]

@@ -11,6 +11,7 @@ import trio
 from libp2p.custom_types import TProtocol
 
 from p2p.addresses import parse_peer
+from p2p.bounds import STREAMS_PER_PROTOCOL
 from p2p.netstream import NetByteStream
 from wire.canonical import encode
 from wire.committee import Convene
@@ -127,8 +128,8 @@ async def test_silent_streams_and_half_questions_hold_nobody_up(attacker: Strang
         await stream.reset()
 
 
-async def test_a_hundred_streams_at_once_are_too_many_for_one_peer_only(attacker: Stranger) -> None:
-    kept = [await attacker.stream("infer") for _ in range(32)]
+async def test_hundreds_of_streams_at_once_are_too_many_for_one_peer_only(attacker: Stranger) -> None:
+    kept = [await attacker.stream("infer") for _ in range(STREAMS_PER_PROTOCOL)]
     for stream in kept:
         await stream.write(b"\x01")
     refused = [await attacker.stream("infer") for _ in range(36)]
@@ -136,7 +137,7 @@ async def test_a_hundred_streams_at_once_are_too_many_for_one_peer_only(attacker
         await stream.write(b"\x01")
         error = told(await drain(stream))
         assert error.code is ErrorCode.OVERLOADED
-        assert "32 streams of infer" in error.message
+        assert f"{STREAMS_PER_PROTOCOL} streams of infer" in error.message
     kept += [await attacker.stream("blobs") for _ in range(32)]
     async with stranger(attacker.fort) as honest:
         await honest.honest_question()
