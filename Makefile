@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-tensorrt lint format interop bench setup clean
+.PHONY: demo test test-tensorrt lint format interop conformance bench setup clean
 
 demo: setup
 	@$(BIN)/hallmark demo
@@ -37,6 +37,10 @@ interop: setup
 	@cd tests/p2p/interop && npm ci --no-audit --no-fund --ignore-scripts
 	@$(BIN)/python -m pytest tests/p2p/interop
 
+# every case of the onnx package through a peer, a quarter of an hour; writes docs/conformance.md
+conformance: setup
+	@$(BIN)/python -m tests.conformance
+
 bench: setup
 	@$(BIN)/python -m bench.certificates
 	@$(BIN)/python -m bench.answers
@@ -48,6 +52,7 @@ bench: setup
 	@$(BIN)/python -m bench.pull
 	@$(BIN)/python -m bench.generation
 	@$(BIN)/python -m bench.serving
+	@$(BIN)/python -m bench.hostile
 
 setup: .venv/ready
 

@@ -28,6 +28,7 @@ from onnx import helper as h
 
 from bench.figures import percentile, show
 from bench.transport import one as link
+from engine import Engine, ModelFile, sealed
 from node.asking import ask
 from node.attempt import Question
 from node.clock import now_ms
@@ -94,6 +95,7 @@ class Case:
     question: Question
     row: np.ndarray
     expected: np.ndarray
+    model: bytes
 
     def direct(self, rows: int) -> float:
         """Seconds of one run for so many rows."""
@@ -129,7 +131,7 @@ async def _case(peer: Peer, provider: Member, place: Path, name: str, model: Any
     while not peer.board.offers(now_ms(), signed.model):
         await peer.board_changed.wait(1.0)
     question = Question(signed, manifest, [from_array("x", row)], "signed", Amount(0), 60.0)
-    return Case(name, session, question, row, session.run(None, {"x": row})[0])
+    return Case(name, session, question, row, session.run(None, {"x": row})[0], path.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,26 @@ def _loop(case: Case, rows: int, seconds: float) -> float:
     return done / (time.perf_counter() - began)
 
 
+async def _together(engine: Engine, case: Case, seconds: float) -> float:
+    """Rows a second of 64 callers of an engine in this process: its queue and its worker, without a network."""
+    done, began = 0, time.perf_counter()
+
+    async def go_on() -> None:
+        nonlocal done
+        while time.perf_counter() - began < seconds:
+            await engine.execute(case.question.manifest.model, case.question.tensors, deadline=60)
+            done += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(CLIENTS):
+            nursery.start_soon(go_on)
+    return done / (time.perf_counter() - began)
+
+
 async def company(peer: Peer, provider: Member, case: Case, seconds: float, rounds: int) -> Row:
     """64 askers and one, against a loop alone and a loop over batches of the size that the 64 were executed in."""
+    engine, model = peer.local.engine, case.model
+    await engine.load(case.question.manifest.model, lambda: [ModelFile("model.onnx", sealed([model]))])
     await _crowd(peer, case, CLIENTS, 1.0)  # warm: streams, worker, batches
     found: list[Row] = []
     for _ in range(rounds):
@@ -202,6 +222,7 @@ async def company(peer: Peer, provider: Member, case: Case, seconds: float, roun
                 "alone ms": case.direct(1) * 1000,
                 "direct 1": _loop(case, 1, seconds / 4),
                 "direct batch": _loop(case, round(batch), seconds / 2),
+                "engine 64": await _together(engine, case, seconds / 2),
                 "served 1": await _crowd(peer, case, 1, seconds / 2),
                 "served 64": many,
                 "batch": batch,

@@ -7,6 +7,7 @@ and votes.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import lru_cache
 
 from base58 import b58decode, b58encode
@@ -19,9 +20,10 @@ from .errors import RecordError
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 # libp2p's protobuf of a secp256k1 key (type 2, 33 bytes) under an identity multihash of its 37 bytes.
 _PEER_ID_HEAD = b"\x00\x25\x08\x02\x12\x21"
-# One answer has each of its signatures checked by several rules, and names the same few peers again and again; none of
-# these functions depends on anything but its arguments.
-_SIGNATURES, _PEERS = 1024, 4096
+# One answer has each of its signatures checked by several rules, its own maker's among them, and names the same few
+# peers again and again; nothing here depends on anything but its arguments, so it is worked out once.
+_PEERS, _SIGNATURES = 4096, 1024
+_signers: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()  # keys by digest and signature; threads share it
 
 
 class NodeKey:
@@ -45,7 +47,9 @@ class NodeKey:
 
     def sign(self, digest: bytes) -> bytes:
         """ECDSA over a 32-byte EIP-712 digest: r, s (low), recovery id; 65 bytes, deterministic (RFC 6979)."""
-        return self._key.sign_recoverable(digest, hasher=None)
+        signature = self._key.sign_recoverable(digest, hasher=None)
+        _remember(digest, signature, self.public)
+        return signature
 
     def sign_schnorr(self, digest: bytes) -> bytes:
         """BIP340 over a 32-byte EIP-712 digest, 64 bytes."""
@@ -55,18 +59,27 @@ class NodeKey:
         return f"NodeKey({self.peer_id})"
 
 
-@lru_cache(_SIGNATURES)
 def recover(digest: bytes, signature: bytes) -> bytes:
     """The compressed public key (33 bytes) that signed `digest`; RecordError when the signature is none.
 
     High-s signatures are refused (EIP-2), so that nobody can turn one valid signature into another.
     """
+    if (known := _signers.get((digest, signature))) is not None:
+        return known
     if len(signature) != 65 or signature[64] > 3 or int.from_bytes(signature[32:64], "big") > _ORDER // 2:
         raise RecordError("signature: not 65 bytes of r, low s and a recovery id")
     try:
-        return _PublicKey.from_signature_and_message(signature, digest, hasher=None).format(compressed=True)
+        public = _PublicKey.from_signature_and_message(signature, digest, hasher=None).format(compressed=True)
     except ValueError as error:
         raise RecordError("signature: recovers to no key") from error
+    _remember(digest, signature, public)
+    return public
+
+
+def _remember(digest: bytes, signature: bytes, public: bytes) -> None:
+    _signers[digest, signature] = public
+    if len(_signers) > _SIGNATURES:
+        _signers.popitem(last=False)
 
 
 def signed_by(address: bytes, digest: bytes, signature: bytes) -> bool:

@@ -23,7 +23,7 @@ from wire.errors import RecordError
 from wire.inference import Backend
 from wire.tensors import Tensor
 
-from ..bounds import MAX_CACHE
+from ..bounds import MEMORY
 from ..errors import ModelFailed, ModelRefused
 from ..messages import Load
 from ..sandbox import confine
@@ -38,13 +38,14 @@ class Cpu:
 
     def __init__(self, wish: Load) -> None:
         self._threads = wish.threads
-        self._first = min(wish.memory // 4, MAX_CACHE) if wish.interface == "generate" else 0
+        self._memory = wish.memory
 
     def confine(self, memory: int) -> tuple[str, ...]:
+        self._memory = memory
         return confine(memory)
 
     def session(self, graph: Graph) -> OnnxRuntime:
-        return OnnxRuntime(graph.data, graph.files, self._threads, first=self._first)
+        return OnnxRuntime(graph.data, graph.files, self._threads, self._memory)
 
 
 class OnnxRuntime:
@@ -53,11 +54,11 @@ class OnnxRuntime:
     `files` are those that the model keeps weights in, by path; ONNX Runtime copies what it needs of them, so they are
     needed no longer than this takes. At its peak, loading takes about three times their size.
 
-    `first`: see `_share_arena`.
+    Tensors have three quarters of `memory`, in bytes; the rest is for all else that the process needs.
     """
 
-    def __init__(self, model: bytes, files: Mapping[str, bytes | mmap], threads: int, *, first: int = 0) -> None:
-        _share_arena(first)
+    def __init__(self, model: bytes, files: Mapping[str, bytes | mmap], threads: int, memory: int = MEMORY) -> None:
+        _bound_arena(memory // 4 * 3)
         options = options_for(files, threads)
         options.add_session_config_entry("session.use_env_allocators", "1")
         try:
@@ -110,23 +111,15 @@ class OnnxRuntime:
 
 
 @cache
-def _share_arena(first: int) -> None:
-    """Memory for all sessions of this process, taken from the system in the sizes that are asked for.
+def _bound_arena(most: int) -> None:
+    """The memory of all sessions of this process: up to so many bytes of it.
 
-    By itself ONNX Runtime doubles what it takes each time, up to what one input once asked for in vain: all address
-    space would then go to the next small request, and the worker die of the one after.
-
-    `first` is for a decoder: bytes of address space that it takes at once, for its cache to grow in. Each step asks for
-    a little more than any before it; what those gave back would fit nothing, and grow with the square of the tokens.
+    By itself ONNX Runtime takes twice as much each time, up to what one input once asked for in vain: all address
+    space would then go to the next small request, and the worker die of the one after. To take no more than is asked
+    for would be worse: a cache that grows with each step would find no piece that it fits in, and leave one behind.
     """
     everywhere = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-    as_requested = {"arena_extend_strategy": 1}
-    in_one_piece = {
-        "arena_extend_strategy": 0,
-        "initial_chunk_size_bytes": first,
-        "max_power_of_two_extend_bytes": 2**26,
-    }
-    ort.create_and_register_allocator(everywhere, ort.OrtArenaCfg(in_one_piece if first else as_requested))
+    ort.create_and_register_allocator(everywhere, ort.OrtArenaCfg({"max_mem": most}))
 
 
 def _array(value: Any) -> Array:

@@ -62,7 +62,8 @@ async def _client(peer: Peer, question: Question, pool: Pool, step: Step, client
         except NotProved as error:
             _failed(step, client, NOT_PROVED, str(error))
         except RemoteError as error:
-            _failed(step, client, error.code.value, str(error))
+            hint = error.after_ms / 1000 if error.after_ms else None
+            _failed(step, client, error.code.value, str(error), hint)
         else:
             ended = trio.current_time()
             if load.answered(client, ended):
@@ -70,8 +71,8 @@ async def _client(peer: Peer, question: Question, pool: Pool, step: Step, client
         scope.deadline = load.ends_at + bounds.LINGER
 
 
-def _failed(step: Step, client: int, kind: str, why: str) -> None:
-    if step.load.failed(client, trio.current_time(), kind):
+def _failed(step: Step, client: int, kind: str, why: str, hint: float | None = None) -> None:
+    if step.load.failed(client, trio.current_time(), kind, hint):
         step.samples.add_failure(kind, why)
     elif step.load.given_up:
         step.samples.why_failed = why

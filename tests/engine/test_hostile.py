@@ -22,7 +22,6 @@ from engine import (
     ModelFailed,
     ModelRefused,
     Settings,
-    link,
     open_engine,
     strikes,
 )
@@ -35,7 +34,7 @@ from .test_engine import file_of
 GIB = 2**30
 AT_LOAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "endless": (hostile.endless, r"took over 4 s; simplify it"),
-    "64 GiB in a constant": (hostile.greedy, r"failed its trial run .*[Ff]ailed to allocate memory"),
+    "64 GiB in a constant": (hostile.greedy, r"failed its trial run .*memory of \d+ is smaller"),
     "9 KiB that grow to 936 MiB": (hostile.growing, r"memory|alloc"),
     "64 GiB in a sparse weight": (hostile.sparse, r"cannot load the model"),
     "a weight of 2⁶² elements": (hostile.huge_shapes, r"cannot load the model: Invalid TensorProto"),
@@ -48,11 +47,11 @@ AT_LOAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "kills its worker": (lambda: hostile.calls(20_000), r"withdrawn: it ended its worker 3 times.*SIGSEGV"),
 }
 AT_RUN: dict[str, tuple[Callable[[], bytes], int, type[EngineError], str]] = {
-    "a tensor doubled 40 times": (hostile.doubling, 40, ModelFailed, r"[Ff]ailed to allocate memory"),
+    "a tensor doubled 40 times": (hostile.doubling, 40, ModelFailed, r"memory of \d+ is smaller"),
     "a Scan of Loops": (hostile.scans, 1_000_000, ExecutionTimeout, r"deadline passed while it ran|killed"),
-    "10 GB of output": (hostile.outpouring, 10**10, ModelFailed, r"[Ff]ailed to allocate memory"),
+    "10 GB of output": (hostile.outpouring, 10**10, ModelFailed, r"memory of \d+ is smaller"),
     "100 MB of output": (hostile.outpouring, 10**8, ModelFailed, rf"100000000 bytes, the bound is {MAX_TENSOR_BYTES}"),
-    "2³⁰ texts": (hostile.texts, 2**30, ModelFailed, r"[Ff]ailed to allocate memory"),
+    "2³⁰ texts": (hostile.texts, 2**30, ModelFailed, r"memory of \d+ is smaller"),
     "1,000,000 texts": (hostile.texts, 1_000_000, ModelFailed, r"bound is 262144|cannot be sent"),
     "a text of 2 GiB": (hostile.long_text, 31, ModelFailed, r"alloc|memory"),
     "a text of 128 MiB": (hostile.long_text, 27, ModelFailed, rf"bound is {MAX_TENSOR_BYTES}"),
@@ -118,27 +117,9 @@ async def test_at_run_it_costs_its_asker_alone_and_the_next_is_answered(harm: st
         over.set()
 
 
-LIE = """
-import sys, engine.worker as worker
-from wire.tensors import Tensor, TensorHeader
-size = 1 << 22
-worker._run = lambda *_: (
-    [Tensor(TensorHeader(name="y", shape=(size,), datatype="BOOL", binary_data_size=size), b"\\2" * size)], 1, 0)
-worker.main(sys.argv[1:])
-"""
-
-
-async def test_what_a_taken_over_worker_leaves_in_shared_memory_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strikes, "RESTART_DELAYS", (0.0, 0.0))
-    monkeypatch.setattr(link, "COMMAND", ["-c", LIE])
-    async with open_engine(Settings()) as engine:
-        with pytest.raises(ModelRefused, match=r"what none may send \(y: a BOOL byte is neither 0 nor 1\)"):
-            await engine.load(b"m", file_of(hostile.truths()))
-
-
 async def test_a_model_that_is_slow_on_some_inputs_is_killed_for_these_alone() -> None:
     """One product of matrices, which nothing can break off; and the trial run took no time."""
-    async with open_engine(Settings(memory=GIB)) as engine:
+    async with open_engine(Settings(memory=2 * GIB)) as engine:
         ready = await engine.load(b"m", file_of(hostile.heavy()))
         assert ready.compute_us < 1_000_000
         before = engine.loaded()[0].pid

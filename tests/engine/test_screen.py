@@ -111,6 +111,10 @@ def test_what_tensors_cannot_hold_is_refused_with_a_sentence() -> None:
         (build([value(f"x{i}", T.FLOAT, [1]) for i in range(65)], [Y], nodes), "65 inputs"),
         (build([X, X], [Y], nodes), "share one name"),
     ]
+    others_alone = build([X], [Y], nodes)
+    del others_alone.opset_import[:]
+    others_alone.opset_import.add(domain="ai.onnx.ml", version=5)
+    assert describe(others_alone, {}).opset == 0  # it uses none of the standard operators
     no_opset = build([X], [Y], nodes)
     del no_opset.opset_import[:]
     for model, match in [*cases, (no_opset, "version")]:

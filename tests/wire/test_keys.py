@@ -15,7 +15,9 @@ from libp2p.peer.id import ID
 
 from wire.errors import RecordError
 from wire.keys import (
+    _SIGNATURES,
     NodeKey,
+    _signers,
     address_of,
     parse_address,
     peer_id_of,
@@ -47,12 +49,23 @@ def test_a_key_is_the_same_peer_and_the_same_account_everywhere(secret: bytes) -
     assert secret.hex() not in repr(key)
 
 
+def test_only_so_many_signatures_are_remembered_and_those_forgotten_still_hold() -> None:
+    digests = [n.to_bytes(32, "big") for n in range(_SIGNATURES + 2)]
+    signatures = [KEY.sign(digest) for digest in digests]
+    assert len(_signers) == _SIGNATURES
+    assert signed_by(KEY.address, digests[0], signatures[0])
+    assert not signed_by(KEY.address, digests[1], signatures[0])
+
+
 @given(SECRETS, DIGESTS, DIGESTS)
 @settings(max_examples=30)
 def test_a_signature_is_for_its_key_and_digest_only(secret: bytes, digest: bytes, other: bytes) -> None:
     key = NodeKey(secret)
     ecdsa, schnorr = key.sign(digest), key.sign_schnorr(digest)
     assert ecdsa == key.sign(digest)
+    assert recover(digest, ecdsa) == key.public
+    _signers.clear()  # of another's signature nothing is known
+    assert recover(digest, ecdsa) == key.public
     assert recover(digest, ecdsa) == key.public
     assert signed_by(key.address, digest, ecdsa)
     assert schnorr_signed_by(key.public, digest, schnorr)

@@ -6,7 +6,7 @@ import trio
 
 from .running import Event, eventually
 from .strangers import stranger
-from .test_given_up import FOREVER, asked
+from .test_given_up import FOREVER, asked, turns
 from .town import Fort
 
 TOGETHER = 20
@@ -33,6 +33,8 @@ async def test_the_figures_are_those_of_the_requests_that_were_answered(fort: Fo
 
 async def test_the_table_names_each_model_with_its_queue(fort: Fort) -> None:
     async with stranger(fort) as one:
+        quick = turns(1)  # once that is answered, nothing of an earlier test is at work any more
+        await one.ask(one.request(tensors=quick, model=fort.model("slow")), quick)
         streams = [await asked(one, FOREVER) for _ in range(4)]
 
         async def three_wait() -> bool:
