@@ -109,7 +109,8 @@ async def test_one_that_always_wants_but_a_moment_is_not_asked_without_end(town:
         with pytest.raises(CommandError) as failure:
             await asked(client, one, [], price=0, seconds=2)
     assert 2 <= len(one.asked_at) <= 2 / RESTS[0] + 1
-    assert failure.value.message.count("too much to do") == 1
+    # told once, however often it was asked: what it said last, or that the time was over while it was asked
+    assert failure.value.message.count(one.key.peer_id) == 1
 
 
 async def test_a_full_queue_declines_before_it_reads_the_inputs_and_says_for_how_long(fort: Fort) -> None:
