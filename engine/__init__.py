@@ -2,9 +2,10 @@
 
 `open_engine` keeps models loaded and executes them, `inspect` tells a model's signature, `probe` what can execute here;
 `sealed` makes the descriptor a `ModelFile` travels in. Imports `wire` only. Two sides share `messages` and `parcels`:
-the node's (`pool`, `starting`, `choosing`, `desk`, `link`, `process`, `exchange`, `cache`) never imports numpy, onnx or
-a runtime, and the worker's (`worker`, `sandbox`, `screen`, `external`, `signature`, `backends`, `serving`, `text`,
-`tokeniser`, `generation`) never imports trio: what is not there can't be abused.
+the node's (`pool`, `starting`, `choosing`, `desk`, `life`, `tryout`, `link`, `process`, `workplace`, `exchange`,
+`cache`) never imports numpy, onnx or a runtime, and the worker's (`worker`, `sandbox`, `screen`, `external`,
+`signature`, `backends`, `serving`, `text`, `tokeniser`, `generation`) never imports trio: what is not there can't be
+abused.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .desk import Execution, Ready
     from .errors import (
         BeyondHere,
         EngineBusy,
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     )
     from .inspection import inspect
     from .interface import SIDE_FILES
+    from .jobs import Execution
     from .messages import Signature
     from .modelfile import ModelFile, OpenModel, sealed
     from .pool import Engine, ModelStatus, Settings, open_engine
     from .probing import Probe, ProbeReport, probe
     from .profiles import KINDS, PROFILES, Wanted
+    from .tryout import Ready
 
 __all__ = [
     "KINDS",
@@ -63,18 +65,19 @@ __all__ = [
     "sealed",
 ]
 _HOMES = {
-    "desk": ("Execution", "Ready"),
     "errors": (
         "BeyondHere", "EngineBusy", "EngineError", "ExecutionTimeout", "FilesNeeded", "ModelFailed", "ModelRefused",
         "NotLoaded", "WorkerDied",
     ),
     "inspection": ("inspect",),
     "interface": ("SIDE_FILES",),
+    "jobs": ("Execution",),
     "messages": ("Signature",),
     "modelfile": ("ModelFile", "OpenModel", "sealed"),
     "pool": ("Engine", "ModelStatus", "Settings", "open_engine"),
     "probing": ("Probe", "ProbeReport", "probe"),
     "profiles": ("KINDS", "PROFILES", "Wanted"),
+    "tryout": ("Ready",),
 }  # fmt: skip
 
 

@@ -23,9 +23,12 @@ LENGTH = 512  # a free dim that is not a row's can be so large, in an engine tha
 MAX_LENGTH = 1 << 20  # the most that LENGTH can be set to
 MAX_ENGINES = 16 * GIB  # built engines on disk; the least recently used goes first
 CARD_MEMORY = 4 * GIB  # of the host's, that a card's libraries and pinned buffers take beside the model's own
+CARD_SHARE = 0.9  # of a card's memory, for all models; the rest is for its libraries, and for others
 CARD_DESCRIPTORS = 256  # that a card's driver may open besides those it has when the model is read
+FOLDER_DESCRIPTORS = 64  # of a worker that works on files in a folder of its own
 SHARED_FROM = 64 * KIB  # of a request's inputs, or outputs, from which on they go through shared memory
 SHARED_KEPT = 16 * MIB  # of either half of that memory, which the worker keeps between two runs
+MAX_LEFT_BEHIND = 4096  # empty folders of killed processes that one start removes
 MAX_LOG = 4 * KIB  # of a worker's last words, kept for the error message
 MAX_WITHDRAWN = 1024  # models remembered as refused
 
@@ -34,6 +37,7 @@ BUILD_TIMEOUT = 1800.0  # seconds: the same, where an engine has to be built fir
 PROBE_TIMEOUT = 30.0
 PROBE_MEMORY = 2 * GIB  # of a probe beside a card: what its libraries take for themselves
 QUICK_TRIAL = 2.0  # seconds of one run, above which no trial of joined requests is made: little is gained there
+COMPANY_SHARE = 0.25  # of a profile's tolerance: what a row's result may differ by in company, on a card
 WATCH_EVERY = 0.25  # seconds, between two looks at the memory of a worker beside a card
 EXIT_TIMEOUT = 1.0  # seconds a worker that closed its stream has to end before it is killed
 # A payer picks the deadline, so a short one must not cost the worker: a run whose caller is gone goes on for this long.
@@ -57,3 +61,11 @@ MAX_TOKENISER = 64 * MIB  # of tokenizer.json
 MAX_SETTINGS = MIB  # of a configuration file
 MAX_TEXT_TOKENS = 262_144  # of all texts of one request to a text model, padding counted
 CHUNK = 256  # tokens of a prompt that run at once
+
+# Proofs: a worker with EZKL in it.
+PROOF_MEMORY = 4 * GIB  # what it may add; a circuit of 2**16 rows takes about one
+PROOF_DISK = 4 * GIB  # of one file; the proving key is the largest, about 4 KiB a row
+PROOF_SECONDS = 1800  # of processor time, over all threads
+VERIFY_MEMORY = GIB
+VERIFY_SECONDS = 3600  # of processor time, of one that stays for many checks
+VERIFY_TIMEOUT = 10.0  # seconds, for one check, the start of a worker counted

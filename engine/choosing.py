@@ -25,6 +25,7 @@ class Choice:
     """What an operator wants, and what was found out so far."""
 
     def __init__(self, wanted: Wanted) -> None:
+        self.card_memory = 0  # bytes of the card, once a probe executed there
         self._wanted = wanted
         self._problems: dict[BackendKind, str | None] = {}  # None: it executed
         self._one_probe = trio.Lock()
@@ -51,6 +52,12 @@ class Choice:
             raise EngineError(f"{self._wanted} does not execute here: {problem}")
         return (self._wanted,)
 
+    async def learn_card(self) -> None:
+        """See to it that `card_memory` is known, where a card is used at all."""
+        for kind in KINDS:
+            if kind != "onnxruntime-cpu" and self._wanted in ("auto", kind):
+                await self._problem(kind)
+
     async def _problem(self, kind: BackendKind) -> str | None:
         if kind == "onnxruntime-cpu":
             return None
@@ -61,6 +68,7 @@ class Choice:
                 found = await probe_backend(kind)
                 missing = "" if found.installed else "it is not installed; "
                 self._problems[kind] = None if found.backend else missing + found.problem
+                self.card_memory = max(self.card_memory, found.card_memory)
                 if found.installed:
                     log.info("%s executes here%s", kind, f" not: {found.problem}" if found.problem else "")
             return self._problems[kind]

@@ -44,7 +44,14 @@ class CardLost(CardError):
 
 
 class WorkerDied(EngineError):
-    """The worker process ended while it had this request: nothing else was lost, and a retry can help."""
+    """The worker process ended while it had this request: nothing else was lost, and a retry can help.
+
+    `how` it ended stands in the text before what to do next.
+    """
+
+    def __init__(self, how: str, then: str = "Ask again: it is started anew") -> None:
+        super().__init__(f"{how}. {then}")
+        self.how = how
 
 
 class ExecutionTimeout(EngineError):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import trio
@@ -12,10 +10,11 @@ import trio
 from wire.generation import Interface
 
 from .bounds import LOAD_TIMEOUT, MEMORY
-from .errors import ModelRefused
+from .errors import ModelRefused, WorkerDied
 from .link import open_worker
 from .messages import Signature
 from .modelfile import ModelFile
+from .workplace import workplace
 
 
 async def inspect(
@@ -32,8 +31,11 @@ async def inspect(
     how to find out; ModelRefused with the reason, also when it takes too long; WorkerDied when the process ended over
     it.
     """
-    with TemporaryDirectory(prefix="hallmark-") as folder:
-        with trio.move_on_after(timeout):
-            async with open_worker(files, Path(folder), threads=1, memory=memory, interface=interface) as worker:
+    with workplace() as folder, trio.move_on_after(timeout):
+        try:
+            async with open_worker(files, folder, threads=1, memory=memory, interface=interface) as worker:
                 return worker.loaded.signature
+        except WorkerDied as error:
+            then = "Export the model again or simplify it: whoever loads it would lose its worker"
+            raise WorkerDied(error.how, then) from error
     raise ModelRefused(f"loading the model took over {timeout:g} s; simplify it, or allow more time")

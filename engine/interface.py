@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from wire.generation import TEXT, Interface, generator_signature
+from msgspec.structs import replace
+
+from wire.generation import PROMPT, TEXT, TOKENS, Interface, forcing_signature, generator_signature
+from wire.tensors import TensorHeader
 
 from .errors import ModelRefused
 from .generation.layout import layout_of, looks_like_decoder
@@ -38,6 +41,14 @@ def served(graph: Signature, interface: Interface, paths: Collection[str]) -> Si
             "token_type_ids if it likes, as INT64 [batch, sequence]; add the file, or serve its tensors"
         )
     return Signature(inputs=(TEXT,), outputs=graph.outputs, opset=graph.opset, interface=interface)
+
+
+def asked(signature: Signature, inputs: Sequence[TensorHeader]) -> Signature:
+    """The signature that a request with these inputs is held against: a generator given tokens checks an answer."""
+    if signature.interface != "generate" or not inputs or inputs[-1].name != TOKENS.name:
+        return signature
+    takes, gives = forcing_signature(has_text=signature.inputs[0] == PROMPT)
+    return replace(signature, inputs=takes, outputs=gives)
 
 
 def _reads_tokens(graph: Signature) -> bool:

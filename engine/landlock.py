@@ -22,6 +22,7 @@ _NET_BIND_CONNECT, _SCOPE_ABSTRACT_UNIX_AND_SIGNAL = 0b11, 0b11
 
 
 READ_ONLY = 0b1101  # execute, read a file, list a folder
+OWN_FOLDER = 0b1110 | 0b11 << 7 | 1 << 14  # write and read files, list folders, make both, truncate
 DEVICE = 0b0110 | 1 << 15  # write, read, and ioctl where the kernel tells it apart
 _OF_A_FILE = 0b0111 | 1 << 14 | 1 << 15  # the rights that a rule on something other than a folder may name
 

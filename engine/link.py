@@ -20,6 +20,7 @@ from wire.tensors import Tensor, check_headers
 from .bounds import CARD_MEMORY, MAX_NEW_TOKENS
 from .errors import BeyondHere, FilesNeeded, ModelFailed, ModelRefused, WorkerDied
 from .exchange import Exchange
+from .interface import asked
 from .messages import Building, Built, Failed, FromWorker, Load, Loaded, Needs, Platform, Ran, Run, Stop
 from .modelfile import ModelFile, parts_of
 from .parcels import Parcel, ParcelDecoder, pack
@@ -46,6 +47,9 @@ class Runner(Protocol):
     async def run(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int]:
         """Outputs and microseconds; ModelFailed and WorkerDied. After a cancellation it must not be used again."""
 
+    async def read(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int, tuple[int, ...]]:
+        """As `run`, of a text model: also the tokens of each row; their sum alone where rows are over MOST_ROWS."""
+
     async def generate(
         self, inputs: Sequence[Tensor], on_tokens: OnTokens, stop: trio.Event
     ) -> tuple[tuple[Tensor, ...], int, int]:
@@ -63,10 +67,14 @@ class Worker:
         self._shared = shared
 
     async def run(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int]:
+        outputs, elapsed, _ = await self.read(inputs)
+        return outputs, elapsed
+
+    async def read(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int, tuple[int, ...]]:
         await self._say(inputs)
         parcel = await _receive(self._process, self._decoder)
-        ran = self._check(parcel.message)
-        return await self._outputs(parcel, ran), ran.compute_us
+        ran = self._check(parcel.message, inputs)
+        return await self._outputs(parcel, ran), ran.compute_us, ran.tokens_in
 
     async def generate(
         self, inputs: Sequence[Tensor], on_tokens: OnTokens, stop: trio.Event
@@ -78,8 +86,8 @@ class Worker:
             nursery.cancel_scope.cancel()
         if isinstance(end, WorkerDied):
             raise end
-        ran = self._check(end.message)
-        return await self._outputs(end, ran), ran.compute_us, ran.tokens_in
+        ran = self._check(end.message, inputs)
+        return await self._outputs(end, ran), ran.compute_us, sum(ran.tokens_in)
 
     async def _say(self, inputs: Sequence[Tensor]) -> None:
         if large := is_large(inputs):
@@ -113,13 +121,13 @@ class Worker:
             return error
         return parcel
 
-    def _check(self, message: Record) -> Ran:
+    def _check(self, message: Record, inputs: Sequence[Tensor]) -> Ran:
         if isinstance(message, Failed):
             raise (BeyondHere if message.here else ModelFailed)(_printable(message.message))
         try:
             if not isinstance(message, Ran):
                 raise RecordError(f"{type(message).__name__} came in answer to Run")
-            check_headers(message.outputs, self.loaded.signature.outputs, "outputs")
+            check_headers(message.outputs, asked(self.loaded.signature, [t.header for t in inputs]).outputs, "outputs")
         except RecordError as error:
             raise _broke_a_rule(error) from error
         return message
@@ -212,7 +220,7 @@ async def _send(process: Process, message: Record, tensors: Sequence[Tensor] = (
         for part in pack(message, tensors):
             await process.stream.send_all(part)
     except trio.BrokenResourceError as error:
-        raise WorkerDied(f"the worker {await process.obituary()}. Ask again: it is started anew") from error
+        raise WorkerDied(f"the worker {await process.obituary()}") from error
 
 
 async def _receive(process: Process, decoder: ParcelDecoder[FromWorker]) -> Parcel[FromWorker]:
@@ -220,10 +228,10 @@ async def _receive(process: Process, decoder: ParcelDecoder[FromWorker]) -> Parc
         while (parcel := decoder.next()) is None:
             data = await process.stream.receive_some(max(decoder.wanted(), 1 << 16))
             if not data:
-                raise WorkerDied(f"the worker {await process.obituary()}. Ask again: it is started anew")
+                raise WorkerDied(f"the worker {await process.obituary()}")
             decoder.feed(data)
     except trio.BrokenResourceError as error:
-        raise WorkerDied(f"the worker {await process.obituary()}. Ask again: it is started anew") from error
+        raise WorkerDied(f"the worker {await process.obituary()}") from error
     except (RecordError, RemoteError) as error:
         raise _broke_a_rule(error) from error
     return parcel
@@ -236,7 +244,7 @@ async def _stop_at(stop: trio.Event, process: Process) -> None:
 
 
 def _broke_a_rule(error: Exception) -> WorkerDied:
-    return WorkerDied(f"the worker sent what none may send ({error}) and is ended. Ask again: it is started anew")
+    return WorkerDied(f"the worker sent what none may send ({error}) and is ended")
 
 
 def _printable(text: str) -> str:

@@ -130,13 +130,15 @@ class Built(Record, tag="built", tag_field="type"):
 class Loaded(Record, tag="loaded", tag_field="type"):
     """The model is ready. `sandbox` names what holds the worker.
 
-    `example_us` is what a run took on the example that the model brings; None when it brings none.
+    `example_us` is what a run took on the example that the model brings; None when it brings none. `card_memory` is all
+    that the card has which it runs on, in bytes; 0 on the host's processor.
     """
 
     signature: Signature
     backend: Backend
     sandbox: Annotated[tuple[Line, ...], Meta(max_length=32)]
     example_us: U63 | None = None
+    card_memory: U63 = 0
 
 
 class Needs(Record, tag="needs", tag_field="type"):
@@ -149,12 +151,13 @@ class Needs(Record, tag="needs", tag_field="type"):
 class Ran(Record, tag="ran", tag_field="type"):
     """The headers of the outputs, whose bytes follow, and how long the execution itself took.
 
-    `tokens_in` counts the prompt's, of a generator.
+    `tokens_in` counts what a tokeniser read: of a generator its prompt, of a text model each row, or all rows together
+    where they are more than are ever joined.
     """
 
     outputs: Headers
     compute_us: U63
-    tokens_in: U32 = 0
+    tokens_in: Annotated[tuple[U32, ...], Meta(max_length=MOST_ROWS)] = ()
     shared: bool = False
 
 

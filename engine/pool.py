@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import trio
 
@@ -18,6 +17,7 @@ from wire.tensors import Tensor
 from .bounds import (
     ALL_MEMORY,
     BUILD_TIMEOUT,
+    CARD_SHARE,
     LENGTH,
     LOAD_TIMEOUT,
     MAX_LENGTH,
@@ -34,16 +34,19 @@ from .bounds import (
 from .cache import EngineCache
 from .cardfiles import has_card
 from .choosing import Choice
-from .desk import Desk, Execution, Ready
+from .desk import Desk
 from .errors import EngineError, ModelRefused, NotLoaded
+from .jobs import Execution
 from .link import OnTokens
 from .messages import Sizes
 from .meter import Rates
 from .modelfile import OpenModel, check_memory
 from .probing import is_installed
 from .profiles import BackendKind, Wanted, profile_of
-from .residency import Residency
+from .residency import Budget, Residency
 from .starting import Starter
+from .tryout import Ready
+from .workplace import remove_left_behind, workplace
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,21 @@ class Settings:
     """What an operator decides; `load_timeout` is in seconds.
 
     `memory` is what one model may add to its worker, `all_memory` what all workers may take before one of them has to
-    go for the next, both in bytes.
+    go for the next, both in bytes. `card_memory` is the same of a card's memory, where each model counts with all that
+    it may take; 0 leaves a tenth of the card to others. `tolerances` are those of runtime profiles, max|Δ| / max|y|.
     """
 
     threads: int = 1  # within one operator
     memory: int = MEMORY
     all_memory: int = ALL_MEMORY
+    card_memory: int = 0
     max_models: int = MAX_MODELS
     queue: int = MAX_QUEUE  # requests that wait for one model
     max_rows: int = MAX_ROWS  # of one execution, where requests can be joined; 1: they never are
     load_timeout: float = LOAD_TIMEOUT
     backend: Wanted = "auto"
     length: int = LENGTH  # of a free dim that is not a row's, where an engine is built for sizes
+    tolerances: Mapping[str, float] = field(default_factory=dict)
     engines: Path | None = None  # the folder where built engines are kept; None: each is built at every start
 
     def __post_init__(self) -> None:
@@ -70,12 +76,13 @@ class Settings:
             1 <= self.threads <= MAX_THREADS
             and self.memory >= MIN_MEMORY
             and min(self.all_memory, self.max_models, self.queue) > 0
+            and self.card_memory >= 0
             and 1 <= self.max_rows <= MOST_ROWS
             and 1 <= self.length <= MAX_LENGTH
         ):
             raise ValueError(
                 f"{self}: threads are 1 to {MAX_THREADS}, memory at least {MIN_MEMORY}, all_memory, max_models and "
-                f"queue at least 1, max_rows 1 to {MOST_ROWS}, length 1 to {MAX_LENGTH}"
+                f"queue at least 1, card_memory at least 0, max_rows 1 to {MOST_ROWS}, length 1 to {MAX_LENGTH}"
             )
 
 
@@ -109,11 +116,13 @@ class Engine:
         self.settings = settings
         self._nursery = nursery
         self._folder = folder
-        self._residency: Residency[Desk] = Residency(
-            settings.max_models, settings.all_memory, lambda desk: desk.memory, lambda desk: desk.may_go
-        )
+        budgets = [
+            Budget[Desk](lambda: settings.all_memory, lambda desk: desk.memory),
+            Budget[Desk](lambda: self.card_memory, self._on_card),
+        ]
+        self._residency: Residency[Desk] = Residency(settings.max_models, budgets, lambda desk: desk.may_go)
         self._withdrawn: OrderedDict[bytes, str] = OrderedDict()
-        self._choice = Choice(settings.backend)
+        self.choice = Choice(settings.backend)
         self._cache = EngineCache(settings.engines) if settings.engines else None
         self._starters: dict[Desk, Starter] = {}
 
@@ -141,7 +150,9 @@ class Engine:
         graph refers to others, which is how to find out; ModelRefused, EngineBusy, or EngineError.
         """
         self._check_withdrawn(model)
-        desk = self._residency.get(model)
+        if (desk := self._residency.get(model)) is None:
+            await self.choice.learn_card()
+            desk = self._residency.get(model)  # somebody else may have asked for it meanwhile
         if desk is None:
             starter = self._starter(open_files, interface, profile)
             desk = Desk(
@@ -151,6 +162,7 @@ class Engine:
                 self.settings.load_timeout + (BUILD_TIMEOUT if self._may_build else 0),
                 expected=WORKER_MEMORY + 2 * size,
                 pinned=pinned,
+                tolerance=self.settings.tolerances.get(profile),
             )
             leaving = self._residency.admit(model, desk)
             self._starters[desk] = starter
@@ -165,6 +177,7 @@ class Engine:
     ) -> Execution:
         """The outputs of `model` on `inputs`, which stand in its signature's order; `deadline` in seconds from now.
 
+        Whoever has the inputs from a stranger has checked their bytes already (`Tensor.check`).
         `on_tokens` hears a generator's tokens as they come, provisional until this returns; it must neither wait nor
         raise. Who is cancelled, or whose deadline passes, stops the generation between two tokens.
         NaN and infinities are passed on as they are. NotLoaded, ModelRefused, ModelFailed, EngineBusy,
@@ -231,7 +244,7 @@ class Engine:
         settings = self.settings
         return Starter(
             open_files,
-            self._choice,
+            self.choice,
             self._cache,
             self._folder,
             interface=interface,
@@ -244,6 +257,18 @@ class Engine:
         )
 
     @property
+    def card_memory(self) -> int | None:
+        """Bytes of the card's that all models may take; None where no card has executed anything yet."""
+        if not self.choice.card_memory:
+            return None
+        return self.settings.card_memory or int(self.choice.card_memory * CARD_SHARE)
+
+    def _on_card(self, desk: Desk) -> int:
+        """Bytes of the card's memory that it may take; what is still being loaded counts as if it went there."""
+        elsewhere = isinstance(desk.outcome, Ready) and desk.outcome.backend.device == "cpu"
+        return 0 if elsewhere or not self.choice.card_memory else self.settings.memory
+
+    @property
     def _may_build(self) -> bool:
         wanted = self.settings.backend
         return wanted == "tensorrt" or (wanted == "auto" and has_card() and is_installed("tensorrt"))
@@ -252,7 +277,8 @@ class Engine:
 @asynccontextmanager
 async def open_engine(settings: Settings | None = None) -> AsyncIterator[Engine]:
     """The engine, for as long as the context lasts; on leaving every worker is killed and reaped."""
-    with TemporaryDirectory(prefix="hallmark-") as folder:  # the workers' cwd; it stays empty
+    await trio.to_thread.run_sync(remove_left_behind)
+    with workplace() as folder:
         async with trio.open_nursery() as nursery:
-            yield Engine(settings or Settings(), nursery, Path(folder))
+            yield Engine(settings or Settings(), nursery, folder)
             nursery.cancel_scope.cancel()

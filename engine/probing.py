@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import trio
 
@@ -21,9 +20,10 @@ from .double import DOUBLE
 from .errors import EngineError
 from .exchange import open_exchange
 from .link import open_worker
-from .messages import Sizes
+from .messages import Loaded, Sizes
 from .modelfile import ModelFile, sealed
 from .profiles import KINDS, TENSORRT_MODULES, BackendKind
+from .workplace import workplace
 
 _EXTRAS: dict[BackendKind, str] = {"onnxruntime-cpu": "cpu", "onnxruntime-cuda": "gpu", "tensorrt": "tensorrt"}
 
@@ -37,6 +37,7 @@ class Probe:
     backend: Backend | None
     sandbox: tuple[str, ...] = ()
     problem: str = ""
+    card_memory: int = 0  # bytes that the card has; 0 where none is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,14 @@ async def probe_backend(kind: BackendKind) -> Probe:
     if not await trio.to_thread.run_sync(is_installed, kind):
         return Probe(kind, False, None, problem=f"pip install 'hallmark[{_EXTRAS[kind]}]'")
     try:
-        with os.fdopen(sealed([DOUBLE])) as model, TemporaryDirectory(prefix="hallmark-") as folder:
-            backend, sandbox = await _execute(ModelFile("model.onnx", model.fileno()), Path(folder), kind)
+        with os.fdopen(sealed([DOUBLE])) as model, workplace() as folder:
+            loaded = await _execute(ModelFile("model.onnx", model.fileno()), folder, kind)
     except (EngineError, OSError) as error:
         return Probe(kind, True, None, problem=str(error))
-    return Probe(kind, True, backend, sandbox)
+    return Probe(kind, True, loaded.backend, loaded.sandbox, card_memory=loaded.card_memory)
 
 
-async def _execute(model: ModelFile, folder: Path, kind: BackendKind) -> tuple[Backend, tuple[str, ...]]:
+async def _execute(model: ModelFile, folder: Path, kind: BackendKind) -> Loaded:
     x = Tensor.of("x", "FP32", (3,), struct.pack("<3f", 1, -2.5, 3e7))
     builds = kind == "tensorrt"
     memory = 4 * MIN_MEMORY if kind == "onnxruntime-cpu" else PROBE_MEMORY
@@ -87,7 +88,7 @@ async def _execute(model: ModelFile, folder: Path, kind: BackendKind) -> tuple[B
                 raise EngineError(
                     f"{kind} adds wrongly; reinstall it: pip install --force-reinstall 'hallmark[{_EXTRAS[kind]}]'"
                 )
-            return worker.loaded.backend, worker.loaded.sandbox
+            return worker.loaded
     raise EngineError(f"a model of one addition took over {seconds:g} s; give the machine some rest, then try again")
 
 

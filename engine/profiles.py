@@ -5,8 +5,9 @@ are chosen without timing where the runtime lets us. What is left are the orders
 differ in the last bits, and the network file says by how much they may. So "fp32" names the same arithmetic on a CPU
 and on a card as long as TF32 is off, which keeps 10 of 23 bits of a product's factors and is a thousand times that far.
 
-Tokens are compared bit for bit, and a near tie between two of them falls on either side of such a difference. So a
-profile under which answers are generated has one backend.
+A near tie between two tokens falls on either side of such a difference. A check of tokens allows for that
+(`verify.forcing`), which was measured between CPUs so far: so a profile under which answers are generated has one
+backend.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Which models are loaded, and which ones go when another needs their place: the least recently used that may go.
 
-Bounded in number and in bytes. A machine without I/O.
+Bounded in number, and in the bytes of each memory that they share. A machine without I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .errors import EngineBusy
@@ -13,12 +14,19 @@ from .errors import EngineBusy
 D = TypeVar("D")
 
 
-class Residency(Generic[D]):
-    """Models and what serves each: at most `most`, and at most `most_bytes` of memory as `size` tells of each."""
+@dataclass(frozen=True)
+class Budget(Generic[D]):
+    """One memory that models share: the bytes that all may take together, None while nobody knows, and each takes."""
 
-    def __init__(self, most: int, most_bytes: int, size: Callable[[D], int], may_go: Callable[[D], bool]) -> None:
-        self._most, self._most_bytes = most, most_bytes
-        self._size, self._may_go = size, may_go
+    most: Callable[[], int | None]
+    size: Callable[[D], int]
+
+
+class Residency(Generic[D]):
+    """Models and what serves each: at most `most`, and within every budget."""
+
+    def __init__(self, most: int, budgets: Sequence[Budget[D]], may_go: Callable[[D], bool]) -> None:
+        self._most, self._budgets, self._may_go = most, budgets, may_go
         self._residents: dict[bytes, D] = {}  # in the order of their last use
 
     def get(self, model: bytes) -> D | None:
@@ -31,22 +39,29 @@ class Residency(Generic[D]):
     def admit(self, model: bytes, resident: D) -> list[D]:
         """Take in a model that is not there; what had to go for it. EngineBusy, and nothing changed, if too few can.
 
-        One that is larger than all of the memory is let in alone: whether it fits is its worker's own bound.
+        One that is larger than all of a memory is let in alone: whether it fits is its worker's own bound.
         """
-        places = self._most - len(self._residents)
-        room = self._most_bytes - self.size - self._size(resident)
-        leaving: list[bytes] = []
+        staying, leaving = dict(self._residents), list[D]()
         for other, candidate in self._residents.items():
-            if places > 0 and room >= 0:
+            short = self._short(staying, resident)
+            full = len(staying) >= self._most
+            if not full and not short:
                 break
-            if self._may_go(candidate):
-                leaving.append(other)
-                places, room = places + 1, room + self._size(candidate)
-        if places <= 0 or (room < 0 and len(leaving) < len(self._residents)):
+            if self._may_go(candidate) and (full or any(budget.size(candidate) for budget in short)):
+                leaving.append(staying.pop(other))
+        if len(staying) >= self._most or self._short(staying, resident):
             raise EngineBusy("the memory for models is taken by others at work; try again later, or elsewhere")
-        gone = [self._residents.pop(other) for other in leaving]
-        self._residents[model] = resident
-        return gone
+        self._residents = staying | {model: resident}
+        return leaving
+
+    def _short(self, staying: dict[bytes, D], resident: D) -> list[Budget[D]]:
+        """The budgets that these and the new one are beyond, where it would not be alone."""
+        short = []
+        for budget in self._budgets:
+            taken, more = sum(map(budget.size, staying.values())), budget.size(resident)
+            if (most := budget.most()) is not None and taken and more and taken + more > most:
+                short.append(budget)
+        return short
 
     def remove(self, model: bytes, resident: D) -> None:
         """Forget `model` if it is this one that serves it."""
@@ -56,8 +71,3 @@ class Residency(Generic[D]):
     def items(self) -> list[tuple[bytes, D]]:
         """All, the least recently used first."""
         return list(self._residents.items())
-
-    @property
-    def size(self) -> int:
-        """Bytes that all of them take."""
-        return sum(map(self._size, self._residents.values()))

@@ -107,12 +107,15 @@ def _row(spec: TensorSpec, draw: random.Random) -> Tensor:
     return Tensor.of(spec.name, spec.datatype, shape, data)
 
 
-def same(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
-    """Whether two requests' outputs agree: in every bit, or in floats within what another kernel may change."""
-    return all(_agree(a, b) for a, b in zip(one, other, strict=True))
+def same(one: Sequence[Tensor], other: Sequence[Tensor], share: float | None = None) -> bool:
+    """Whether two requests' outputs agree: in every bit, or in floats within `share` of the largest of them.
+
+    Without a `share` that is what another kernel on the same processor may change.
+    """
+    return all(_agree(a, b, share) for a, b in zip(one, other, strict=True))
 
 
-def _agree(one: Tensor, other: Tensor) -> bool:
+def _agree(one: Tensor, other: Tensor, share: float | None) -> bool:
     if one.header != other.header:
         return False
     if bytes(one.data) == bytes(other.data):
@@ -121,7 +124,7 @@ def _agree(one: Tensor, other: Tensor) -> bool:
     if datatype not in _SAME:
         return False
     a, b = _floats(one), _floats(other)
-    limit = _SAME[datatype] * max(map(abs, a), default=0.0)
+    limit = (_SAME[datatype] if share is None else share) * max(map(abs, a), default=0.0)
     # never with a NaN or an infinity among them
     return math.isfinite(limit) and all(abs(x - y) <= limit for x, y in zip(a, b, strict=True))
 

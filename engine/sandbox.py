@@ -12,12 +12,12 @@ import os
 import resource
 import signal
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
-from .bounds import CARD_DESCRIPTORS
+from .bounds import CARD_DESCRIPTORS, FOLDER_DESCRIPTORS
 from .cardfiles import card_files
-from .landlock import give_up_files
+from .landlock import OWN_FOLDER, give_up_files
 from .seccomp import forbid_calls
 
 _PDEATHSIG, _DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38
@@ -67,6 +67,20 @@ def confine_beside_card(memory: int, open_card: Callable[[], None]) -> tuple[str
     return (*applied, *_seal())
 
 
+def confine_to_folder(folder: Path, memory: int, disk: int, seconds: int) -> tuple[str, ...]:
+    """As `confine`, for a program that works on files, which lie in `folder`: it can read, make and write those there,
+    and make folders.
+
+    A file may have up to `disk` bytes. `seconds` of processor time end the process.
+    """
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    applied = _close([(folder, OWN_FOLDER)], ", but for its own folder")
+    applied += _limit("memory limit", resource.RLIMIT_AS, pages * resource.getpagesize() + memory)
+    applied += _limit(f"at most {FOLDER_DESCRIPTORS} descriptors", resource.RLIMIT_NOFILE, FOLDER_DESCRIPTORS)
+    applied += _limit(f"{seconds} s of processor time", resource.RLIMIT_CPU, seconds)
+    return (*applied, *_seal(disk, ("mkdir",)))
+
+
 def _close(but: Iterable[tuple[Path, int]], exception: str = "") -> list[str]:
     threads = len(list(Path("/proc/self/task").iterdir()))
     applied = []
@@ -79,13 +93,13 @@ def _close(but: Iterable[tuple[Path, int]], exception: str = "") -> list[str]:
     return applied
 
 
-def _seal() -> list[str]:
+def _seal(disk: int = 0, calls: Container[str] = ()) -> list[str]:
     applied = []
     if _drop_capabilities():
         applied.append("no capabilities")
     applied += _limit("no core file", resource.RLIMIT_CORE, 0)
-    applied += _limit("no file writes", resource.RLIMIT_FSIZE, 0)
-    if forbid_calls(_libc):  # last: it also forbids to change the limits
+    applied += _limit(f"files of {disk} bytes" if disk else "no file writes", resource.RLIMIT_FSIZE, disk)
+    if forbid_calls(_libc, calls):  # last: it also forbids to change the limits
         applied.append("system-call filter")
     return applied
 

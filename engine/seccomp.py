@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
+from collections.abc import Container
 
 _ARCH_X86_64 = 0xC000003E
 _X32 = 0x40000000  # the numbers of the x32 ABI begin here: the same calls by other names
@@ -37,7 +38,7 @@ FORBIDDEN = {
 }  # fmt: skip
 
 
-def _program() -> bytes:
+def _program(but: Container[str]) -> bytes:
     def step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
         return struct.pack("<HBBI", code, if_true, if_false, value)
 
@@ -47,7 +48,7 @@ def _program() -> bytes:
         # clone3 hides its flags behind a pointer: as "not implemented" it makes libc fall back to clone
         step(_EQUAL, _CLONE3, 0, 1), step(_RETURN, _ENOSYS),
     ]  # fmt: skip
-    for number in FORBIDDEN.values():
+    for number in (number for name, number in FORBIDDEN.items() if name not in but):
         program += (step(_EQUAL, number, 0, 1), step(_RETURN, _EPERM))
     # a thread may start, a process may not
     program += (step(_EQUAL, _CLONE, 0, 4), step(_LOAD, _ARGUMENT[0]), step(_ANY_BIT, _CLONE_THREAD, 1, 0))
@@ -63,10 +64,11 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
 
 
-def forbid_calls(libc: ctypes.CDLL) -> bool:
-    """Install the filter in every thread; False where the kernel or the machine type has none of it."""
+def forbid_calls(libc: ctypes.CDLL, but: Container[str] = ()) -> bool:
+    """Install the filter in every thread, without the calls named in `but`; False where the kernel or the machine type
+    has none of it."""
     if platform.machine() != "x86_64":
         return False
-    steps = _program()
+    steps = _program(but)
     program = _Program(len(steps) // 8, steps)
     return bool(libc.syscall(_SYS_SECCOMP, _SET_MODE_FILTER, _TSYNC, ctypes.byref(program)) == 0)

@@ -18,8 +18,8 @@ from .messages import Signature
 from .text import TextModel
 from .tokeniser import Tokeniser
 
-# The outputs, the microseconds that the graph took, and the tokens that a generator's prompt has.
-Serve = Callable[[Sequence[Tensor], Listener], tuple[list[Tensor], int, int]]
+# The outputs, the microseconds that the graph took, and the tokens of a generator's prompt, or of each row of texts.
+Serve = Callable[[Sequence[Tensor], Listener], tuple[list[Tensor], int, tuple[int, ...]]]
 
 
 def serving(
@@ -36,4 +36,4 @@ def serving(
     if interface == "generate":
         tokeniser = Tokeniser(files[TOKENISER], truncates=False) if TOKENISER in files else None
         return Generator(session, graph, tokeniser, files).run, signature
-    return lambda inputs, _: (*session.run(inputs), 0), signature
+    return lambda inputs, _: (*session.run(inputs), ()), signature

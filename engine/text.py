@@ -35,8 +35,9 @@ class TextModel:
         self._specs = graph.outputs
         self._outputs = [spec.name for spec in graph.outputs]
 
-    def run(self, inputs: Sequence[Tensor], _: object) -> tuple[list[Tensor], int, int]:
-        """The outputs, and the microseconds that the graph took. Tokens are not counted: a run can serve several."""
+    def run(self, inputs: Sequence[Tensor], _: object) -> tuple[list[Tensor], int, tuple[int, ...]]:
+        """The outputs, the microseconds that the graph took, and the tokens of each row, those that the model expects
+        around a text among them, and its padding not."""
         rows = [self._tokeniser.encode(text) for text in _texts(inputs[0])]
         longest = max((len(ids) for ids, _ in rows), default=0)
         if longest > MAX_PROMPT or longest * len(rows) > MAX_TEXT_TOKENS:
@@ -55,7 +56,7 @@ class TextModel:
             ]
         except RecordError as error:
             raise ModelFailed(f"the outputs cannot be sent: {error}") from error
-        return made, elapsed, 0
+        return made, elapsed, tuple(len(ids) for ids, _ in rows)
 
 
 def _padded(rows: Sequence[tuple[list[int], list[int]]], longest: int, pad: int) -> dict[str, Array]:

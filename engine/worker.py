@@ -23,9 +23,10 @@ from wire.canonical import Record
 from wire.errors import RecordError
 from wire.tensors import Tensor, check_headers
 
+from .bounds import MOST_ROWS
 from .errors import BeyondHere, CardLost, EngineError, FilesNeeded, ModelFailed, ModelRefused
 from .generation.outbox import Outbox
-from .interface import SIDE_FILES
+from .interface import SIDE_FILES, asked
 from .messages import Failed, FromNode, Kept, Load, Loaded, Needs, Part, Ran, Run, Signature, Stop
 from .parcels import Parcel, ParcelDecoder, pack
 from .sandbox import die_with
@@ -65,7 +66,8 @@ def main(arguments: list[str]) -> None:
             desk.fail(error)
         else:
             headers = tuple(t.header for t in outputs)
-            desk.answer(Ran(outputs=headers, compute_us=elapsed, tokens_in=tokens_in), outputs)
+            counted = tokens_in if len(tokens_in) <= MOST_ROWS else (sum(tokens_in),)
+            desk.answer(Ran(outputs=headers, compute_us=elapsed, tokens_in=counted), outputs)
 
 
 def _load(wish: Load, desk: _Desk) -> tuple[Serve, Loaded]:
@@ -93,7 +95,7 @@ def _load(wish: Load, desk: _Desk) -> tuple[Serve, Loaded]:
             data, weights = settle(data, model, spans, files)
             session = runtime.session(Graph(data, model, weights, spans))
             signature = describe(model, session.output_shapes())
-            serve: Serve = lambda inputs, _: (*session.run(inputs), 0)  # noqa: E731
+            serve: Serve = lambda inputs, _: (*session.run(inputs), ())  # noqa: E731
             if wish.interface != "tensors":
                 side = {path: bytes(files[path]) for path in SIDE_FILES if path in files}
                 serve, signature = serving(session, signature, wish.interface, side)
@@ -102,7 +104,14 @@ def _load(wish: Load, desk: _Desk) -> tuple[Serve, Loaded]:
                 example_us = run_example(files, signature, lambda inputs: serve(inputs, None)[:2])  # type: ignore[arg-type]
         except MemoryError as error:
             raise ModelRefused(f"the model needs more than the {wish.memory} bytes of memory it may have") from error
-    return serve, Loaded(signature=signature, backend=session.backend, sandbox=sandbox, example_us=example_us)
+    loaded = Loaded(
+        signature=signature,
+        backend=session.backend,
+        sandbox=sandbox,
+        example_us=example_us,
+        card_memory=runtime.card_memory,
+    )
+    return serve, loaded
 
 
 @contextmanager
@@ -131,9 +140,12 @@ def _read(part: Part) -> bytes:
     return b"".join(pieces)  # usually one piece, and then no copy
 
 
-def _run(serve: Serve, signature: Signature, parcel: Parcel[FromNode], desk: _Desk) -> tuple[list[Tensor], int, int]:
+def _run(
+    serve: Serve, signature: Signature, parcel: Parcel[FromNode], desk: _Desk
+) -> tuple[list[Tensor], int, tuple[int, ...]]:
     if not isinstance(parcel.message, Run):
         raise ModelFailed(f"a {type(parcel.message).__name__} came where an execution was awaited")
+    signature = asked(signature, parcel.message.inputs)
     check_headers(parcel.message.inputs, signature.inputs, "inputs")
     try:
         outputs, elapsed, tokens_in = serve(parcel.tensors, desk)

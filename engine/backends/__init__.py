@@ -52,6 +52,10 @@ class Session(Protocol):
 class Runtime(Protocol):
     """A runtime in this process, not yet confined."""
 
+    @property
+    def card_memory(self) -> int:
+        """Bytes that the card has which it computes on, once that is open; 0 where it uses none."""
+
     def confine(self, memory: int) -> tuple[str, ...]:
         """Put on the sandbox, and open the card within it where one is used; the names of the measures."""
 

@@ -52,6 +52,7 @@ class Card:
         self.name: str = about.name.decode() if isinstance(about.name, bytes) else str(about.name)
         self.compute_capability = f"{about.major}.{about.minor}"
         self.processors: int = about.multiProcessorCount
+        self.memory = int(about.totalGlobalMem)  # bytes
         self.driver = f"{_driver_release()} ({_version(driver)})"
         self.cuda = _version(self._do("cudaRuntimeGetVersion"))
         self.stream = self._new_stream()

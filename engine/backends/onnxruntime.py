@@ -36,6 +36,8 @@ _BF16, _BF16_ONNX, _TEXT = "tensor(bfloat16)", 16, "tensor(string)"
 class Cpu:
     """The `Runtime`."""
 
+    card_memory = 0
+
     def __init__(self, wish: Load) -> None:
         self._threads = wish.threads
         self._memory = wish.memory

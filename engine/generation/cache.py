@@ -13,7 +13,7 @@ import numpy as np
 
 from ..bounds import MAX_CACHE
 from ..errors import ModelFailed
-from .layout import Layout
+from .layout import BRANCH, Layout
 
 _TYPES = {"INT64": np.int64, "INT32": np.int32, "BOOL": np.bool_, "FP32": np.float32}
 _CACHE_TYPES = {
@@ -44,6 +44,8 @@ class Cache:
             feeds["attention_mask"] = np.ones((1, stop), _TYPES[layout.mask])
         if layout.positions:
             feeds["position_ids"] = np.arange(start, stop, dtype=_TYPES[layout.positions])[None]
+        if layout.branched:
+            feeds[BRANCH] = np.array([start > 0])
         return feeds
 
     def take(self, values: Sequence[Any], count: int) -> None:

@@ -17,6 +17,7 @@ from ..errors import ModelRefused
 from ..messages import Signature
 
 IDS, MASK, POSITIONS, LOGITS = "input_ids", "attention_mask", "position_ids", "logits"
+BRANCH = "use_cache_branch"  # of two decoders in one graph: whether to run the one that reads the cache
 _IDS_TYPES = ("INT64", "INT32")
 _MASK_TYPES = ("INT64", "INT32", "BOOL", "FP32")
 
@@ -37,12 +38,16 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A decoder, as the loop needs to know it. `mask` and `positions` are None where the graph does without."""
+    """A decoder, as the loop needs to know it. `mask` and `positions` are None where the graph does without.
+
+    `branched`: the graph holds two decoders, of which the one without a cache makes the first step.
+    """
 
     ids: DataType
     mask: DataType | None
     positions: DataType | None
     slots: tuple[Slot, ...]
+    branched: bool = False
 
     def cache_bytes(self, time: int) -> int:
         """What the cache takes with so many positions in it."""
@@ -63,9 +68,11 @@ def layout_of(signature: Signature) -> Layout:
     if IDS not in inputs or LOGITS not in outputs:
         raise ModelRefused(f"a decoder takes {IDS!r} and gives {LOGITS!r}; export the model so, or serve its tensors")
     if len(outputs[LOGITS].shape) != 3 or outputs[LOGITS].datatype not in ("FP32", "FP16", "FP64"):
-        raise ModelRefused(f"the decoder's {LOGITS!r} are not numbers of shape [batch, sequence, vocabulary]")
+        raise ModelRefused(
+            f"the decoder's {LOGITS!r} are not FP32, FP16 or FP64 of shape [batch, sequence, vocabulary]; cast them"
+        )
     slots = []
-    for name in sorted(inputs.keys() - {IDS, MASK, POSITIONS}):
+    for name in sorted(inputs.keys() - {IDS, MASK, POSITIONS, BRANCH}):
         present = _present_of(name, outputs)
         if present is None:
             raise ModelRefused(f"the decoder also takes {name!r}, which no generation loop here knows how to fill")
@@ -77,7 +84,16 @@ def layout_of(signature: Signature) -> Layout:
         mask=_flat(inputs, MASK, _MASK_TYPES),
         positions=_flat(inputs, POSITIONS, _IDS_TYPES),
         slots=tuple(slots),
+        branched=_branched(inputs.get(BRANCH)),
     )
+
+
+def _branched(spec: TensorSpec | None) -> bool:
+    if spec is None:
+        return False
+    if spec.datatype != "BOOL" or len(spec.shape) != 1 or not (spec.shape[0] == 1 or isinstance(spec.shape[0], str)):
+        raise ModelRefused(f"the decoder's {BRANCH!r} is not one BOOL of shape [1]")
+    return True
 
 
 def _present_of(name: str, outputs: Mapping[str, object] | set[str]) -> str | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from wire.arrays import Array
 from wire.generation import MAX_STEP_TEXT, Finish
 
@@ -17,6 +19,7 @@ from ..errors import ModelFailed
 from .detokenise import Decode, Detokeniser
 from .parameters import Parameters
 from .sampler import draw
+from .scores import scores
 from .stops import StopTexts
 
 
@@ -35,6 +38,7 @@ class Generation:
         self, prompt: Sequence[int], parameters: Parameters, ends: frozenset[int], decode: Decode | None
     ) -> None:
         self.tokens: list[int] = []
+        self.scores: list[float] = []  # of each token that was drawn here
         self.text = ""
         self.finish: Finish | None = None
         self.position = 0  # ids that have been run
@@ -57,13 +61,15 @@ class Generation:
         if self._due:
             return None
         token = draw(logits, self._parameters, len(self.tokens))
-        self.tokens.append(token)
+        self.scores.append(float(scores(logits[None], np.array([token]))[0]))
         self._due = [token]
-        self._write(token)
+        self.write(token)
         said, self._said = self._said, min(len(self.text), self._said + MAX_STEP_TEXT)
         return Piece(token, self.text[said : self._said])
 
-    def _write(self, token: int) -> None:
+    def write(self, token: int) -> None:
+        """The next token is this one, whoever drew it."""
+        self.tokens.append(token)
         text = ""
         if token in self._ends:
             self.finish = "end"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -12,9 +13,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.desk import Desk, Execution, Ready
+from engine.desk import Desk
 from engine.errors import EngineError, ExecutionTimeout, ModelFailed, WorkerDied
+from engine.jobs import Execution
 from engine.messages import Loaded, Signature
+from engine.tryout import Ready
 from wire.inference import Backend
 from wire.tensors import Tensor, TensorSpec
 
@@ -195,3 +198,44 @@ async def test_those_left_when_a_run_is_killed_go_to_the_next_worker(
     assert isinstance(endless, ExecutionTimeout)
     assert told(last) == [14]
     assert told((await ask_all(desk, row(5)))[0]) == [10]
+
+
+class Approximate(Doubler):
+    """Its rows of floats are ones, and in company so much more."""
+
+    def __init__(self, more: float, device: str) -> None:
+        super().__init__()
+        spec = TensorSpec(name="x", datatype="FP32", shape=("n", 4))
+        backend = Backend(name="pretended", version="1", device=device, compute_capability="")
+        self.loaded = Loaded(
+            signature=Signature(inputs=(spec,), outputs=(spec,), opset=21), backend=backend, sandbox=()
+        )
+        self.more = more
+
+    async def run(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], int]:
+        rows = inputs[0].header.shape[0]
+        value = 1.0 + (self.more if rows > 1 else 0.0)
+        return (Tensor.of("x", "FP32", (rows, 4), struct.pack("<f", value) * 4 * rows),), 1000
+
+
+@pytest.mark.parametrize(
+    ("more", "device", "tolerance", "joins"),
+    [
+        (5e-5, "cpu", 1e-3, True),  # what another of the CPU's kernels changes, whatever the profile allows
+        (2e-4, "cpu", 1e-3, False),
+        (2e-4, "a card", 1e-3, True),  # a quarter of what the profile allows
+        (3e-4, "a card", 1e-3, False),
+        (5e-5, "a card", 1e-5, False),  # a verifier would refuse it
+        (5e-5, "a card", None, True),
+    ],
+)
+async def test_company_may_cost_a_row_on_a_card_a_part_of_its_profiles_tolerance(
+    nursery: trio.Nursery, more: float, device: str, tolerance: float | None, joins: bool
+) -> None:
+    desk = Desk(Approximate(more, device).launch, queue=16, most_rows=4, load_timeout=60, tolerance=tolerance)
+    nursery.start_soon(desk.serve)
+    await desk.ready.wait()
+    assert isinstance(desk.outcome, Ready)
+    assert desk.outcome.joins is joins
+    desk.close()
+    await desk.closed.wait()

@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.bounds import LEAST_RUN, START_RETRY
-from engine.desk import Desk, Ready
+from engine.desk import Desk
 from engine.errors import (
     EngineBusy,
     EngineError,
@@ -24,6 +24,7 @@ from engine.errors import (
     WorkerDied,
 )
 from engine.messages import Loaded, Signature
+from engine.tryout import Ready
 from wire.inference import Backend
 from wire.tensors import Tensor, TensorSpec
 

@@ -333,6 +333,8 @@ async def test_a_workers_last_words_are_in_the_error(monkeypatch: pytest.MonkeyP
     assert "ended with status 7; it said: xxx" in str(caught.value)
     assert "the  [31mend" in str(caught.value)  # in full at its end, and harmless to a terminal
     assert len(str(caught.value)) < MAX_LOG + 200
+    assert "Ask again" not in str(caught.value)  # nobody asked: a model was inspected
+    assert str(caught.value).endswith("would lose its worker")
 
 
 async def test_a_model_that_outgrows_its_memory_is_refused() -> None:

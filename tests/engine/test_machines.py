@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from engine.admission import Admission
 from engine.bounds import DEATH_WINDOW, RESTART_DELAYS
 from engine.errors import EngineBusy, ModelRefused
-from engine.residency import Residency
+from engine.residency import Budget, Residency
 from engine.strikes import Strikes
 from engine.trial import trial_inputs
 from wire.tensors import DataType, TensorSpec, split_bytes
@@ -93,19 +93,40 @@ class AdmissionMachine(RuleBasedStateMachine):
 
 
 class ResidencyMachine(RuleBasedStateMachine):
-    """Against a list in the order of use: only those go that may, those unused for longest, and no more than needed."""
+    """Against a list in the order of use: only those go that may and that help, those unused for longest, and no more
+    than needed."""
 
     SIZES: ClassVar = {"a": 1, "b": 2, "c": 3, "d": 4, "e": 9}
+    ON_CARD: ClassVar = {"a": 0, "b": 2, "c": 2, "d": 0, "e": 3}
 
     def __init__(self) -> None:
         super().__init__()
         self.busy: set[str] = set()
-        self.residency: Residency[str] = Residency(3, 6, self.SIZES.__getitem__, lambda r: r not in self.busy)
+        self.card: int | None = None
+        budgets = [
+            Budget[str](lambda: 6, self.SIZES.__getitem__),
+            Budget[str](lambda: self.card, self.ON_CARD.__getitem__),
+        ]
+        self.residency: Residency[str] = Residency(3, budgets, lambda r: r not in self.busy)
         self.model: list[str] = []
 
+    def beyond(self, models: list[str]) -> list[dict[str, int]]:
+        """The memories that are too small for these, one alone excepted."""
+        return [
+            sizes
+            for sizes, most in ((self.SIZES, 6), (self.ON_CARD, self.card))
+            if most is not None
+            and sum(sizes[m] for m in models) > most
+            and sum(sizes[m] > 0 for m in models) > 1
+            and sizes[models[-1]]
+        ]
+
     def fits(self, models: list[str]) -> bool:
-        alone = len(models) == 1
-        return len(models) <= 3 and (alone or sum(map(self.SIZES.__getitem__, models)) <= 6)
+        return len(models) <= 3 and not self.beyond(models)
+
+    @rule(most=st.sampled_from([None, 3, 4]))
+    def learn(self, most: int | None) -> None:
+        self.card = most
 
     @rule(name=st.sampled_from("abcde"))
     def load(self, name: str) -> None:
@@ -117,7 +138,9 @@ class ResidencyMachine(RuleBasedStateMachine):
         assert self.residency.get(name.encode()) is None
         leaving: list[str] = []
         for other in self.model:
-            if not self.fits([*(m for m in self.model if m not in leaving), name]) and other not in self.busy:
+            now = [*(m for m in self.model if m not in leaving), name]
+            helps = len(now) > 3 or any(sizes[other] for sizes in self.beyond(now))
+            if other not in self.busy and helps:
                 leaving.append(other)
         after = [*(m for m in self.model if m not in leaving), name]
         if not self.fits(after):
@@ -140,7 +163,8 @@ class ResidencyMachine(RuleBasedStateMachine):
     @invariant()
     def same_order(self) -> None:
         assert [m for m, _ in self.residency.items()] == [name.encode() for name in self.model]
-        assert self.fits(self.model) or not self.model
+        assert len(self.model) <= 3
+        assert len(self.model) <= 1 or sum(map(self.SIZES.__getitem__, self.model)) <= 6
 
 
 for machine in (AdmissionMachine, ResidencyMachine):

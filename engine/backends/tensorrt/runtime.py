@@ -36,6 +36,10 @@ class TensorRT:
         os.close(self._build.kept)
         os.close(self._build.built)
 
+    @property
+    def card_memory(self) -> int:
+        return self._card.memory
+
     def confine(self, memory: int) -> tuple[str, ...]:
         return confine_beside_card(memory, self._open)
 

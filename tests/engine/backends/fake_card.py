@@ -63,7 +63,7 @@ class FakeCuda:
 
     def cudaGetDeviceProperties(self, index: int) -> tuple[Any, ...]:
         assert index == 0
-        about = SimpleNamespace(name=b"FAKE card", major=9, minor=0, multiProcessorCount=3)
+        about = SimpleNamespace(name=b"FAKE card", major=9, minor=0, multiProcessorCount=3, totalGlobalMem=8 << 30)
         return self._done("cudaGetDeviceProperties", about)
 
     def cudaStreamCreateWithFlags(self, flags: int) -> tuple[Any, ...]:

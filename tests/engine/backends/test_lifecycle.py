@@ -12,13 +12,29 @@ import pytest
 from onnx import TensorProto as T
 from onnx import helper as h
 
-from engine import BeyondHere, ModelFile, ModelRefused, Settings, choosing, link, open_engine, probe, probing, sealed
+from engine import (
+    BeyondHere,
+    EngineBusy,
+    ModelFile,
+    ModelRefused,
+    Settings,
+    choosing,
+    link,
+    open_engine,
+    probe,
+    probing,
+    sealed,
+)
+from engine.backends import Graph
+from engine.backends.card import Card
+from engine.backends.onnxruntime_cuda import PROVIDER, OnnxRuntimeCuda
 from engine.pool import Engine
 from engine.probing import probe_backend
 from engine.profiles import KINDS
 from tests.engine.models import build, mlp, text_and_many, value
 from wire.arrays import from_array, to_array
 
+from .fake_card import FakeCuda
 from .worker_on_fakes import SCRIPT
 
 GIB = 1 << 30
@@ -179,3 +195,45 @@ async def test_a_builds_progress_is_shown(tmp_path: Path, monkeypatch: pytest.Mo
         await engine.load(b"m", opener(mlp()))
         assert shown == ["FAKE build, 0 of 2", "FAKE build, 1 of 2", "FAKE build, 2 of 2"]
         assert engine.loaded()[0].building == ""
+
+
+async def test_models_on_a_card_have_room_on_it_together(tmp_path: Path) -> None:
+    def loaded() -> list[bytes]:
+        return [status.model for status in engine.loaded()]
+
+    async with open_engine(settings(tmp_path, backend="onnxruntime-cuda", card_memory=2 * GIB)) as engine:
+        for name in (b"a", b"b", b"c"):  # each counts with the GIB that it may take
+            await engine.load(name, opener(mlp()))
+        assert loaded() == [b"b", b"c"]
+        await engine.load(b"d", opener(mlp()), pinned=True)
+        await engine.load(b"e", opener(mlp()), pinned=True)
+        with pytest.raises(EngineBusy, match="taken by others"):
+            await engine.load(b"f", opener(mlp()))
+        assert loaded() == [b"d", b"e"]
+
+
+async def test_by_itself_nine_tenths_of_the_card_are_for_models(tmp_path: Path) -> None:
+    async with open_engine(settings(tmp_path)) as engine:
+        assert engine.card_memory is None  # nothing has executed there
+        await engine.load(b"m", opener(mlp()))
+        assert engine.card_memory == int(0.9 * 8 * GIB)  # of the FAKE's
+    async with open_engine(settings(tmp_path, backend="onnxruntime-cpu")) as engine:
+        await engine.load(b"m", opener(mlp()))
+        assert engine.card_memory is None
+
+
+def test_on_a_card_the_arena_grows_by_doubling_within_its_limit() -> None:
+    """A decoder's cache grows with each step: an arena that takes what is asked for keeps a piece of every size."""
+    made: list[Any] = []
+
+    class Stopped(OnnxRuntimeCuda):
+        def _create(self, data: bytes) -> None:  # noqa: ARG002 — the backend's
+            made.extend(self._providers())
+            raise ModelRefused("seen enough")
+
+    graph = Graph(mlp().SerializeToString(), mlp(), {}, ())
+    with pytest.raises(ModelRefused):
+        Stopped(graph, Card(FakeCuda()), threads=1, memory=GIB, tf32=False)
+    ((name, options),) = made
+    assert name == PROVIDER
+    assert (options["arena_extend_strategy"], options["gpu_mem_limit"]) == ("kNextPowerOfTwo", str(GIB))

@@ -13,9 +13,10 @@ import trio
 from trio.testing import MockClock
 
 from engine.bounds import CHUNK, LEAST_RUN, PATIENCE
-from engine.desk import Desk, Ready
+from engine.desk import Desk
 from engine.errors import ExecutionTimeout, ModelFailed, ModelRefused
 from engine.messages import Loaded, Signature
+from engine.tryout import Ready
 from wire.generation import Tokens, generator_signature
 from wire.inference import Backend
 from wire.tensors import Tensor

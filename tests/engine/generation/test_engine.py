@@ -16,6 +16,7 @@ from bench.models.decoder import CONTEXT, END, Shape, decoder
 from bench.models.minilm import convert
 from engine import (
     Engine,
+    Execution,
     ExecutionTimeout,
     ModelFailed,
     ModelFile,
@@ -28,6 +29,7 @@ from engine import (
     open_engine,
     sealed,
 )
+from engine.bounds import MOST_ROWS
 from tests.models.directly import directly
 from tests.models.tokenisers import byte_level
 from tests.models.weights import SMALL, random_weights
@@ -206,6 +208,30 @@ async def test_texts_become_vectors_each_its_own_whatever_its_company() -> None:
             await embed(*["x" * 32] * 9000)
 
 
+async def test_a_texts_tokens_are_counted_for_whoever_sent_it() -> None:
+    config = {**SMALL, "vocab_size": 260, "max_position_embeddings": 64}
+    reader = files_of(convert(random_weights(config), config), tokenizer=byte_level())
+    told: dict[str, Execution] = {}
+    async with open_engine() as engine:
+        ready = await engine.load(b"reader", reader, interface="text")
+        assert ready.joins
+
+        async def ask(*texts: str) -> None:
+            tensor = Tensor.of("text", "BYTES", (len(texts),), join_bytes([text.encode() for text in texts]))
+            told[texts[0]] = await engine.execute(b"reader", [tensor], deadline=60)
+
+        async with trio.open_nursery() as nursery:
+            for texts in (["Grüße"], ["ab", "c"], ["x" * 9], ["xyz", "", "uv"]):
+                nursery.start_soon(ask, *texts)
+        many = ["m"] * (MOST_ROWS + 1)
+        await ask(*many)
+    assert max(execution.company for execution in told.values()) > 1
+    assert {text: execution.tokens_in for text, execution in told.items()} == {
+        "Grüße": 7, "ab": 3, "x" * 9: 9, "xyz": 5, "m": len(many),
+    }  # fmt: skip
+    assert {execution.tokens_out for execution in told.values()} == {0}
+
+
 EXPLODING = json.dumps(
     json.loads(byte_level())
     | {
@@ -234,7 +260,7 @@ async def test_a_tokeniser_that_takes_all_memory_costs_only_its_worker() -> None
 LIES = {
     "tokens without end": ("Tokens(ids=(1,) * 64, text='')", 1000),
     "an answer of another kind": ("Loaded(signature=SIGNATURE, backend=BACKEND, sandbox=())", 1),
-    "no tensors": ("Ran(outputs=(), compute_us=1, tokens_in=1)", 1),
+    "no tensors": ("Ran(outputs=(), compute_us=1, tokens_in=(1,))", 1),
 }
 
 

@@ -75,6 +75,10 @@ def test_what_is_no_decoder_is_not_taken_for_one() -> None:
         ([IDS, ("position_ids", "INT64", (3, "b", "seq")), PAST], [LOGITS, PRESENT], "position_ids"),
         ([IDS, PAST], [("logits", "FP32", ("b", 99)), PRESENT], "logits"),
         ([IDS, PAST], [("logits", "INT64", LOGITS[2]), PRESENT], "logits"),
+        ([IDS, PAST], [("logits", "BF16", LOGITS[2]), PRESENT], "cast them"),
+        ([IDS, PAST, ("use_cache_branch", "BOOL", ())], [LOGITS, PRESENT], "use_cache_branch"),
+        ([IDS, PAST, ("use_cache_branch", "BOOL", (2,))], [LOGITS, PRESENT], "use_cache_branch"),
+        ([IDS, PAST, ("use_cache_branch", "INT64", (1,))], [LOGITS, PRESENT], "use_cache_branch"),
     ],
 )
 def test_a_decoder_that_the_loop_cannot_run_is_refused(inputs: list[Any], outputs: list[Any], match: str) -> None:
