@@ -49,7 +49,8 @@ async def choose(peer: Peer, signed: SignedManifest, params: dict[str, Any], emi
             f"{missing[0]} does not offer this model",
             f"These do:\n{offering}" if known else f"It must pull it: hallmark model pull {signed.cid}",
         )
-    on_terms = {name: offer for name, offer in known.items() if _is_on_terms(offer, params)}
+    of_tier = peer.board.offers(now_ms(), signed.model, tier=params["tier"])
+    on_terms = {peer_id_of(offer.peer): offer for offer in of_tier if _is_on_terms(offer, params)}
     if beyond := [name for name in wanted if name not in on_terms]:
         raise _beyond(known[beyond[0]], params)
     if not on_terms:
@@ -60,16 +61,17 @@ async def choose(peer: Peer, signed: SignedManifest, params: dict[str, Any], emi
 
 
 def _is_on_terms(offer: Offer, params: dict[str, Any]) -> bool:
-    return params["tier"] in offer.tiers and offer.price <= params["max_price"]
+    terms = offer.terms(params["tier"])
+    return terms is not None and terms.price <= params["max_price"]
 
 
 def _beyond(offer: Offer, params: dict[str, Any]) -> CommandError:
     name, tier = peer_id_of(offer.peer), params["tier"]
-    if tier not in offer.tiers:
-        tiers = ", ".join(offer.tiers)
+    if (terms := offer.terms(tier)) is None:
+        tiers = ", ".join(terms.tier for terms in offer.tiers)
         return CommandError(Exit.NOT_FOUND, f"{name} does not answer at tier {tier}", f"It answers at: {tiers}.")
     return CommandError(
         Exit.NOT_FOUND,
-        f"{name} asks {offer.price} a request, you allow {params['max_price']}",
-        f"Allow it: --max-price {offer.price}",
+        f"{name} asks {terms.price} a request, you allow {params['max_price']}",
+        f"Allow it: --max-price {terms.price}",
     )

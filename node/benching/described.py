@@ -38,6 +38,8 @@ def describe(report: BenchmarkReport) -> dict[str, Any]:
         "p50_us": b.p50_us,
         "p99_us": b.p99_us,
         "max_us": b.max_us,
+        "batch_p50": b.together_p50,
+        "batch_max": b.together_max,
         "failed": b.failed,
         "wrong": b.wrong,
         "measured_ms": b.measured_ms,

@@ -11,8 +11,9 @@ from wire.errors import RemoteError
 from wire.inference import Backend, SignedReceipt
 from wire.offer import Offer
 
-from ..attempt import Answered, NotProved, Question, attempt
+from ..attempt import Answered, Question, attempt
 from ..peer import Peer
+from ..tiers.rung import NotProved
 from . import bounds
 from .backend import show_backend
 from .load import Load, Pause
@@ -100,6 +101,7 @@ def _count(step: Step, answer: Answered, pool: Pool, number: int, began: float, 
             received=sum(t.header.binary_data_size for t in answer.outputs),
             compute_us=receipt.usage.compute_us,
             price=int(receipt.price),
+            together=receipt.runtime.together,
             backend=show_backend(backend),
         )
     )

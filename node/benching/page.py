@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import CommandError, Exit
 from .plots import COLOURS, Point, Series, plot
-from .tables import limits, ms, notes, number, percent, short
+from .tables import limits, ms, notes, number, passed, percent, short, whole
 
 Row = dict[str, Any]
 _RANGE = 1000  # the widest range of a plot that also shows the direct loop
@@ -58,7 +58,8 @@ receipt and proof hold, and it equals the reference; one that differs is counted
 warm-up, in which every client is answered once, is not counted. Latency is from signing the request to the checked
 answer. A percentile is the nearest rank. Items a second is the median over equal slices of the step's time; an item
 is one row of the input. The backend is what the receipts name. <b>compute</b> is the part of the latency that the
-receipts say was execution, <b>of direct</b> the part of the rate that this machine's direct loop reaches at the
+receipts say was execution, <b>batch</b> and <b>largest</b> how many requests they say were executed together, in
+the median and at most, <b>of direct</b> the part of the rate that this machine's direct loop reaches at the
 same batch. Bytes are those of the tensors. The inputs take turns, so a provider that remembers answers could give
 them again: the reference shows that they are right, not that they were computed anew.</p>
 """
@@ -116,6 +117,7 @@ def _section(model: Row, params: Row) -> str:
         parts.append(f"<figure>{drawn}{_legend(peers, len(series) > 2 * len(peers))}</figure>")
     if direct:
         parts.append(_direct(direct))
+        parts.append(f'<ul class="soft">{"".join(map(_note, passed(direct)))}</ul>')
     if steps:
         parts.append(_steps(peers, steps))
         parts.append(f'<ul class="soft">{"".join(map(_note, [*notes(steps), *limits(steps)]))}</ul>')
@@ -170,6 +172,8 @@ def _steps(peers: Sequence[str], steps: Sequence[Row]) -> str:
         "p50 ms",
         "p99 ms",
         "max ms",
+        "batch",
+        "largest",
         "failed",
         "wrong",
         "compute",
@@ -182,8 +186,8 @@ def _steps(peers: Sequence[str], steps: Sequence[Row]) -> str:
             mean = step["mean_items_per_s"] if step["requests"] else None
             cells = [
                 short(peer), str(step["clients"]), number(rate), number(mean), ms(step["p50_us"]), ms(step["p99_us"]),
-                ms(step["max_us"]), f"{step['failed']:,}", f"{step['wrong']:,}", percent(step["compute_share"]),
-                percent(step["share_of_direct"]),
+                ms(step["max_us"]), whole(step["batch_p50"]), whole(step["batch_max"]), whole(step["failed"]),
+                whole(step["wrong"]), percent(step["compute_share"]), percent(step["share_of_direct"]),
             ]  # fmt: skip
             rows.append(cells)
     return _table(heads, rows)

@@ -44,7 +44,7 @@ def make_file(local: Local, manifest: SignedManifest, tier: Tier, inputs: bytes,
     if len(step.backends) > 1 or len(step.profiles) > 1:
         raise RecordError("more than one backend answered")
     (backend,), (profile,) = step.backends, step.profiles
-    latencies = sorted(step.samples.latencies)
+    latencies, batches = sorted(step.samples.latencies), sorted(step.samples.together)
     receipts = tuple(step.receipts.kept)
     benchmark = Benchmark(
         model=manifest.model,
@@ -62,6 +62,8 @@ def make_file(local: Local, manifest: SignedManifest, tier: Tier, inputs: bytes,
         p50_us=percentile(latencies, 0.50),
         p99_us=percentile(latencies, 0.99),
         max_us=latencies[-1],
+        together_p50=percentile(batches, 0.50),
+        together_max=batches[-1],
         inputs=inputs,
         sampled=sample_hash(receipts, domain),
         begun_ms=step.finished[0],

@@ -65,6 +65,7 @@ class Sample:
     received: int
     compute_us: int
     price: int
+    together: int  # requests that were executed with this one, itself among them
     backend: str
 
 
@@ -75,6 +76,7 @@ class Samples:
     latencies: array[int] = field(default_factory=lambda: array("Q"))
     offsets: array[float] = field(default_factory=lambda: array("d"))
     items: array[int] = field(default_factory=lambda: array("Q"))
+    together: array[int] = field(default_factory=lambda: array("Q"))
     tokens: int = 0
     sent: int = 0
     received: int = 0
@@ -90,6 +92,7 @@ class Samples:
         self.latencies.append(sample.latency_us)
         self.offsets.append(sample.at)
         self.items.append(sample.items)
+        self.together.append(sample.together)
         self.tokens += sample.tokens
         self.sent += sample.sent
         self.received += sample.received
@@ -112,7 +115,7 @@ class Samples:
     def figures(self, duration: float) -> dict[str, object]:
         """The step as plain values; latencies and what rests on them are None where nothing was counted."""
         count, total = len(self.latencies), sum(self.items)
-        ordered = sorted(self.latencies)
+        ordered, batches = sorted(self.latencies), sorted(self.together)
         waited = sum(ordered)
         return {
             "seconds": round(duration, 3),
@@ -135,6 +138,7 @@ class Samples:
             "backends": dict(self.backends),
             "backend": " + ".join(sorted(self.backends)) or None,
             "mixed": len(self.backends) > 1,
-            "batch": None,
+            "batch_p50": percentile(batches, 0.50) if count else None,
+            "batch_max": batches[-1] if count else None,
             "price_per_1000": round(self.price * 1000 / total) if total else None,
         }

@@ -72,6 +72,8 @@ def show(result: Row, on: Console) -> None:
         on.print(f"  right is: {model['reference']}")
         if model.get("direct"):
             on.print(direct(model["direct"]))
+            for said in passed(model["direct"]):
+                on.print(f"  {said}")
         if model.get("steps"):
             on.print(steps(model["steps"]))
             for note in [*notes(model["steps"]), *limits(model["steps"])]:
@@ -80,18 +82,18 @@ def show(result: Row, on: Console) -> None:
 
 def steps(done: Sequence[Row], running: Sequence[Row] = ()) -> RenderableType:
     """A row for each step and peer; those that run come last, with what is known so far."""
-    rows = table("peer", ">clients", ">items/s", ">p50 ms", ">p99 ms", ">failed", ">wrong", ">compute", ">of direct")
+    rows = table("peer", ">clients", ">items/s", ">p50 ms", ">p99 ms", ">batch", ">failed", ">wrong", ">of direct")
     for row in done:
         rows.add_row(
             short(row["peer"]), str(row["clients"]), number(row["items_per_s"] if row["requests"] else None),
-            ms(row["p50_us"]), ms(row["p99_us"]), count(row["failed"]), count(row["wrong"]),
-            percent(row["compute_share"]), percent(row["share_of_direct"]),
+            ms(row["p50_us"]), ms(row["p99_us"]), batch(row), whole(row["failed"]), whole(row["wrong"]),
+            percent(row["share_of_direct"]),
         )  # fmt: skip
     for row in running:
         left = f"{row['left']:.0f} s left" if row["left"] is not None else "warm-up"
         rows.add_row(
-            short(row["peer"]), str(row["clients"]), number(row["items_per_s"]), ms(row["p50_us"]), left,
-            count(row["failed"]), count(row["wrong"]), "", "", style="dim",
+            short(row["peer"]), str(row["clients"]), number(row["items_per_s"]), ms(row["p50_us"]), left, "",
+            whole(row["failed"]), whole(row["wrong"]), "", style="dim",
         )  # fmt: skip
     return rows
 
@@ -107,6 +109,11 @@ def direct(measured: Sequence[Row]) -> Table:
     return rows
 
 
+def passed(measured: Sequence[Row]) -> list[str]:
+    """The better backends that the direct loop did not have, and why."""
+    return [f"not by {kind}, which refuses it: {why}" for kind, why in measured[0]["passed"].items()]
+
+
 def notes(done: Sequence[Row]) -> list[str]:
     """For each peer: what executed, bytes, price, what went wrong, and whether it signed."""
     found = []
@@ -120,6 +127,10 @@ def notes(done: Sequence[Row]) -> list[str]:
             (backend,) = backends
             differs = "" if backend == mine[0]["offered"] else f", though it offers {mine[0]['offered']}"
             found.append(f"  executed by {backend}{differs}")
+        if shares := [
+            f"{percent(r['compute_share'])} at {r['clients']}" for r in mine if r["compute_share"] is not None
+        ]:
+            found.append(f"  of an answer's time it computed {', '.join(shares)} clients")
         sent, received = (size(sum(row[way] for row in mine)) for way in ("sent_bytes", "received_bytes"))
         prices = [r["price_per_1000"] for r in mine if r["price_per_1000"] is not None]
         found.append(
@@ -155,7 +166,7 @@ def line(row: Row) -> str:
     rate = number(row["items_per_s"] if row["requests"] else None)
     bad = f", {row['failed']} failed, {row['wrong']} wrong" if row["failed"] or row["wrong"] else ""
     who = f"{row['name']} {short(row['peer'])} {row['clients']} clients"
-    return f"{who}: {rate} items/s, p50 {ms(row['p50_us'])} ms{bad}"
+    return f"{who}: {rate} items/s, p50 {ms(row['p50_us'])} ms, batch {batch(row)}{bad}"
 
 
 def short(peer: str) -> str:
@@ -176,9 +187,17 @@ def ms(us: int | None) -> str:
     return NOTHING if us is None else number(us / 1000)
 
 
+def batch(row: Row) -> str:
+    """How many requests were executed together: the median, and the most where that is another."""
+    middle, most = row["batch_p50"], row["batch_max"]
+    if middle is None:
+        return NOTHING
+    return str(middle) if middle == most else f"{middle}≤{most}"
+
+
 def percent(share: float | None) -> str:
     return NOTHING if share is None else f"{share:.0%}"
 
 
-def count(value: int) -> str:
-    return f"{value:,}"
+def whole(value: int | None) -> str:
+    return NOTHING if value is None else f"{value:,}"

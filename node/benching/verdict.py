@@ -12,7 +12,6 @@ from wire.network import Network
 from ..cli.screen import echo_json
 from .backend import show_backend
 from .described import describe
-from .tables import ms, number
 
 
 def tell(data: bytes, network: Network, as_json: bool) -> bool | None:
@@ -29,6 +28,8 @@ def tell(data: bytes, network: Network, as_json: bool) -> bool | None:
 
 
 def _show(report: BenchmarkReport) -> None:
+    from .tables import ms, number  # it draws with rich, which a receipt does without
+
     b = report.benchmark
     click.secho("VALID" if report.valid else "NOT VALID", fg="green" if report.valid else "red", bold=True)
     click.echo(f"  benchmark of {report.model_name or '?'}  {report.model}")
@@ -38,6 +39,7 @@ def _show(report: BenchmarkReport) -> None:
     click.echo(
         f"  figures   {number(report.items_per_s)} items/s, p50 {ms(b.p50_us)} ms, p99 {ms(b.p99_us)} ms; "
         f"{b.concurrency} clients, {b.requests:,} requests in {b.duration_us / 1e6:g} s, "
+        f"executed {b.together_p50} at a time, up to {b.together_max}, "
         f"{b.failed} failed, {b.wrong} wrong"
     )
     for check in report.checks:

@@ -57,7 +57,8 @@ def test_the_direct_loop_of_a_model_needs_no_peer(hallmark: Hallmark) -> None:
         ["--model", "m", "--concurrency", ",".join(["1"] * 17)],
         ["--model", "m", "--dim", "N"],
         ["--model", "m", "--dim", "N=-1"],
-        ["--model", "m", "--tier", "zk"],
+        ["--model", "m", "--tier", "gold"],
+        ["--model", "m", "--tier", "signed:3"],
     ],
     ids=" ".join,
 )

@@ -106,6 +106,11 @@ def test_a_model_without_answers_has_its_row_and_no_plot() -> None:
     assert "failed at 8: 3 timeout; the last: no answer" in text
 
 
+def test_a_better_backend_that_the_direct_loop_could_not_have_is_named() -> None:
+    said = shown(model(direct=[loop(passed={"tensorrt": "<no BYTES>"})]))
+    assert "not by tensorrt, which refuses it: &lt;no BYTES&gt;" in said
+
+
 def test_a_direct_loop_far_from_what_was_served_does_not_press_it_into_a_corner() -> None:
     near = shown(model(steps=[step()], direct=[loop(items_per_s=2000.0)]))
     far = shown(model(steps=[step()], direct=[loop(items_per_s=9e6)]))

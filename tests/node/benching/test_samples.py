@@ -63,14 +63,25 @@ def test_a_thinned_list_is_short_even_and_begins_with_the_first(count: int, most
         assert len(thinned.kept) >= most // 2
 
 
-def a_sample(at: float, latency_us: int, backend: str = "cpu") -> Sample:
-    return Sample(at, latency_us, items=2, tokens=3, sent=5, received=7, compute_us=40, price=11, backend=backend)
+def a_sample(at: float, latency_us: int, backend: str = "cpu", together: int = 1) -> Sample:
+    return Sample(
+        at,
+        latency_us,
+        items=2,
+        tokens=3,
+        sent=5,
+        received=7,
+        compute_us=40,
+        price=11,
+        together=together,
+        backend=backend,
+    )
 
 
 def test_the_figures_of_a_step() -> None:
     samples = Samples()
     for i in range(10):
-        samples.add(a_sample(i / 10, 100 * (i + 1)))
+        samples.add(a_sample(i / 10, 100 * (i + 1), together=8 - i % 8))
     samples.add_wrong("y differs")
     samples.add_wrong("later")
     samples.add_failure("overloaded", "busy")
@@ -83,6 +94,7 @@ def test_the_figures_of_a_step() -> None:
     assert (found["wrong"], found["why_wrong"], found["why_failed"]) == (2, "y differs", "slow")
     assert (found["sent_bytes"], found["received_bytes"], found["price_per_1000"]) == (50, 70, 5500)
     assert (found["backend"], found["mixed"]) == ("cpu", False)
+    assert (found["batch_p50"], found["batch_max"]) == (5, 8)  # of 1, 2, 3, 4, 5, 6, 7, 7, 8, 8
 
 
 def test_a_step_of_two_backends_is_called_mixed() -> None:
@@ -98,3 +110,4 @@ def test_a_step_that_brought_nothing_has_no_latency() -> None:
     found = Samples().figures(1.0)
     assert (found["requests"], found["items_per_s"]) == (0, 0)
     assert found["p50_us"] is found["p99_us"] is found["max_us"] is found["compute_share"] is found["backend"] is None
+    assert found["batch_p50"] is found["batch_max"] is None

@@ -23,7 +23,10 @@ def text_of(console: Console) -> str:
 
 def test_every_table_fits_80_columns() -> None:
     console = on()
-    wide = step(items_per_s=123_456.0, p50_us=12_345_678, p99_us=12_345_678, failed=99_999, wrong=99_999)
+    wide = step(
+        items_per_s=123_456.0, p50_us=12_345_678, p99_us=12_345_678, batch_p50=128, batch_max=256, failed=99_999,
+        wrong=99_999,
+    )  # fmt: skip
     show({"models": [model(steps=[step(ALICE, 256), wide], direct=[loop(1), loop(64)])]}, console)
     rows = [line for line in text_of(console).splitlines() if line.startswith(("…", "loop", "peer", "direct"))]
     assert len(rows) == 6
@@ -42,10 +45,16 @@ def test_it_says_what_executed_what_was_wrong_and_what_is_not_signed() -> None:
     )
     assert f"executed by {CPU}, though it offers {CARD}" in said
     assert "WRONG at 8: 3 answers, not counted: y differs by 0.2" in said
+    assert "of an answer's time it computed 62% at 1, 62% at 8 clients" in said
     assert "countersigned its figures at 1 clients" in said
     assert "not countersigned: it refused" in said
     assert f"backends MIXED: {CPU}, {CARD}" in said
     assert "failed at 8: 2 overloaded; the last: busy" in said
+
+
+@pytest.mark.parametrize(("middle", "most", "text"), [(None, None, "–"), (1, 1, "1"), (6, 8, "6≤8")])
+def test_a_batch_is_the_median_and_the_most(middle: int | None, most: int | None, text: str) -> None:
+    assert tables.batch(step(batch_p50=middle, batch_max=most)) == text
 
 
 def test_it_says_where_the_measurer_itself_was_the_limit() -> None:
@@ -54,6 +63,12 @@ def test_it_says_where_the_measurer_itself_was_the_limit() -> None:
     (said,) = limits(busy)
     assert "at 8, 64 clients" in said
     assert "99% of a core" in said
+
+
+def test_it_says_which_better_backend_the_direct_loop_could_not_have() -> None:
+    console = on()
+    show({"models": [model(direct=[loop(passed={"tensorrt": "it has no BYTES"})])]}, console)
+    assert "not by tensorrt, which refuses it: it has no BYTES" in text_of(console)
 
 
 def test_a_model_that_was_left_out_says_why() -> None:
@@ -83,7 +98,10 @@ def test_without_a_terminal_a_step_is_a_line(capsys: pytest.CaptureFixture[str])
         watched({"event": "live", "model": "digits@1.0.0", "rows": []})
         watched({"event": "step"} | step(wrong=2))
     said = capsys.readouterr().out
-    assert said.strip() == f"digits@1.0.0 …{ALICE[-8:]} 8 clients: 1,234 items/s, p50 6.50 ms, 0 failed, 2 wrong"
+    assert (
+        said.strip()
+        == f"digits@1.0.0 …{ALICE[-8:]} 8 clients: 1,234 items/s, p50 6.50 ms, batch 6≤8, 0 failed, 2 wrong"
+    )
 
 
 def test_on_a_terminal_a_table_moves(monkeypatch: pytest.MonkeyPatch) -> None:
