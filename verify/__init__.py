@@ -5,10 +5,12 @@ here. No I/O, no clock and no trio: `round` and `member` are machines that take 
 receipt file offline.
 """
 
+from .ballots import Case, Sitting
 from .checks import Check, require
 from .committee import Committee, committee_for, draw
 from .events import (
     AnswerReady,
+    CallMember,
     Effect,
     Event,
     Faulted,
@@ -20,14 +22,21 @@ from .events import (
     SendReceipt,
     TimePassed,
 )
-from .receipts import check_answer, check_inputs, rows
+from .ladder import check_evidence, rests_on
+from .openings import Outputs
+from .policy import STRICT, Policy
+from .receipts import check_answer, check_asked, check_inputs, rows
 from .report import Report, verify_file
 from .round import LocalRoundError, Round
-from .tiers import check_evidence
+from .tiers.claim import Claim, claim_of, file_of
 
 __all__ = [
+    "STRICT",
     "AnswerReady",
+    "CallMember",
+    "Case",
     "Check",
+    "Claim",
     "Committee",
     "Effect",
     "Event",
@@ -37,17 +46,24 @@ __all__ = [
     "MemberFailed",
     "MemberJudged",
     "Outcome",
+    "Outputs",
     "Phase",
+    "Policy",
     "Report",
     "Round",
     "SendReceipt",
+    "Sitting",
     "TimePassed",
     "check_answer",
+    "check_asked",
     "check_evidence",
     "check_inputs",
+    "claim_of",
     "committee_for",
     "draw",
+    "file_of",
     "require",
+    "rests_on",
     "rows",
     "verify_file",
 ]

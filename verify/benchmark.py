@@ -136,6 +136,8 @@ def _fault(signed: SignedReceipt, benchmark: Benchmark, network: Network) -> str
     )  # fmt: skip
     if said != claimed:
         return "a receipt is of another provider, payer, model, tier, profile or backend"
+    if runtime.together > benchmark.together_max:
+        return "a receipt is of a larger batch than the largest that is claimed"
     if not benchmark.begun_ms <= receipt.finished_ms <= benchmark.ended_ms:
         return "a receipt is from before or after the benchmark"
     return "" if signed.is_signed(network.domain) else "a receipt is not signed by the provider for this network"
@@ -154,4 +156,5 @@ def _rests_on(benchmark: Benchmark, countersigned: bool, sampled: int) -> tuple[
         else f"The measurer alone, for {count}: the provider signed the {sampled} receipts here, and not the rest.",
         "The measurer alone, for the latencies, for how many clients it had and for what was wrong.",
         "The provider alone, for which backend executed: it says so in every receipt.",
+        "Both, for how many requests were executed together: receipts say so, and the measurer counted them.",
     )

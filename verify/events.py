@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from wire.certificate import Certificate
+from wire.certificate import QuorumEvidence
 from wire.inference import SignedReceipt
 from wire.vote import Ballot, Reveal, SignedCommit, SignedVote, Verdict
+
+from .openings import Outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,10 @@ class MemberCommitted:
 
 @dataclass(frozen=True, slots=True)
 class AnswerReady:
-    """The provider's receipt is here; the driver has checked it (`receipts.check_answer`)."""
+    """The provider's receipt and outputs are here; the driver has checked them (`receipts.check_answer`)."""
 
     receipt: SignedReceipt
+    outputs: Outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,13 @@ Event = MemberCommitted | AnswerReady | MemberJudged | MemberFailed | TimePassed
 
 
 @dataclass(frozen=True, slots=True)
+class CallMember:
+    """Send the request to this member, or to this reserve: it sits from now on."""
+
+    member: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SendReceipt:
     """Show the answer to this member now: it has committed."""
 
@@ -68,12 +78,13 @@ class Faulted:
     reason: str
 
 
-Effect = SendReceipt | Faulted
+Effect = CallMember | SendReceipt | Faulted
 
 
 class Phase(Enum):
-    """Where a member stands."""
+    """Where a member or a reserve stands."""
 
+    BENCH = "on the bench"
     WAITING = "executing"
     SEALED = "committed"
     JUDGING = "judging"
@@ -85,12 +96,13 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Weights: they add up to the committee's total."""
+    """What the places count that stand here or there: together, all of members and bench."""
 
     accept: int
     reject: int
     silent: int  # abstained, failed, faulty
-    outstanding: int
+    outstanding: int  # those who sit, and have not said yet
+    bench: int  # reserves that were not called
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +118,15 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the round ended. `rejected`: so much weight rejected that no quorum was left; `inconclusive`: neither."""
+    """How the round ended. `rejected`: so much weight rejected that no quorum was left, the bench counted too;
+    `inconclusive`: neither.
+
+    `evidence` certifies the answer; `rejection` is there instead where REJECT itself has the quorum.
+    """
 
     result: Literal["certified", "rejected", "inconclusive"]
-    certificate: Certificate | None
+    evidence: QuorumEvidence | None
+    rejection: QuorumEvidence | None
     ballots: tuple[Ballot, ...]
     standings: tuple[Standing, ...]
     reason: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wire.auditing import Appeal
 from wire.bounds import CLOCK_SKEW_MS, MAX_REQUEST_LIFE_MS
 from wire.canonical import encode
 from wire.cid import content_hash
@@ -21,9 +22,14 @@ from wire.tensors import Tensor, tensor_set
 from wire.text import one_line
 from wire.vote import NOTHING, Ballot, Commit, Reveal, Verdict, Vote, commitment, sign_commit, sign_vote
 
-from .committee import committee_for
+from .agreement import compare_outputs
+from .appeal import judged_until
+from .ballots import Sitting
+from .distance import INCOMPARABLE
+from .openings import Outputs, place_of
 from .receipts import check_binding, check_outputs
-from .tolerance import compare
+from .sealing import sealed, shown_hash
+from .tolerance import Comparison
 
 
 class LocalMemberError(Exception):
@@ -42,34 +48,57 @@ class ProviderEquivocation(RemoteError):
 class Member:
     """The machine; made when a convener sends a request. RemoteError says why this verifier will not sit on it."""
 
-    def __init__(self, network: Network, key: NodeKey, request: SignedRequest, now_ms: int) -> None:
+    def __init__(
+        self, network: Network, key: NodeKey, request: SignedRequest, now_ms: int, appeal: Appeal | None = None
+    ) -> None:
         asked = request.request
-        if asked.tier != "quorum":
-            raise RemoteError(ErrorCode.UNSUPPORTED, f"tier {asked.tier} has no committee", retry=False)
+        try:
+            self.deadline_ms = judged_until(network, request, appeal)
+        except RecordError as error:
+            raise RemoteError(ErrorCode.UNSUPPORTED, str(error), retry=False) from error
         if not request.is_signed(network.domain):
             raise RemoteError(ErrorCode.REFUSED, "the request is not signed by its payer for this network", retry=False)
-        if now_ms >= asked.deadline_ms:
+        if now_ms >= self.deadline_ms:
             raise RemoteError(ErrorCode.DEADLINE, "the request's deadline has passed")
         if asked.issued_ms > now_ms + CLOCK_SKEW_MS:
             raise RemoteError(ErrorCode.REFUSED, "the request is from the future: set your clock")
         if asked.deadline_ms - asked.issued_ms > MAX_REQUEST_LIFE_MS:
             raise RemoteError(ErrorCode.REFUSED, f"the request lives longer than {MAX_REQUEST_LIFE_MS} ms", retry=False)
         try:
-            self.committee = committee_for(network, asked)
+            sitting = Sitting.of(network, request)
         except RecordError as error:
             raise RemoteError(ErrorCode.REFUSED, str(error), retry=False) from error
+        self.committee = sitting.committee
+        if appeal is None and not network.is_live(asked.issued_ms, now_ms):
+            text = f"the request is of epoch {self.committee.epoch}, which has not begun or is over: ask anew"
+            raise RemoteError(ErrorCode.REFUSED, text, retry=False)
         index = self.committee.index_of(key.public)
         if index is None:
             raise RemoteError(ErrorCode.REFUSED, "this verifier was not drawn for this request", retry=False)
-        self.network, self.request, self.index = network, request, index
-        self.digest = asked.digest(network.domain)
+        self.network, self.request, self.index = sitting.network, request, index
+        self.digest = sitting.request
         self._key = key
         self._manifest: Manifest | None = None
-        self._own: tuple[Tensor, ...] = ()
+        self._shown: SignedReceipt | None = None
+        self._found: tuple[Tensor, ...] = ()
+        self._own: Outputs | None = None  # what of it is sealed
         self._own_hash = self._salt = b""
         self._committed: Committed | None = None
         self._receipt: SignedReceipt | None = None
         self._judged: Judged | None = None
+
+    def show(self, receipt: SignedReceipt, outputs: Sequence[Tensor], scores: bytes) -> None:
+        """A generator's answer, as far as its check needs it, from a convener: to be said before it is executed.
+
+        `scores` is the hash of what is not shown. RemoteError when that is not what the provider signed for this
+        request, so that nobody else decides what this verifier commits on.
+        """
+        self._check_receipt(receipt)
+        if shown_hash(outputs, scores) != receipt.receipt.outputs:
+            raise RemoteError(ErrorCode.WRONG_DATA, "these are not the outputs that the provider signed", retry=False)
+        if self._shown is not None and self._shown.receipt != receipt.receipt:
+            raise ProviderEquivocation(self._shown, receipt)
+        self._shown = receipt
 
     def commit(self, manifest: Manifest, outputs: Sequence[Tensor], salt: bytes) -> Committed:
         """Seal the outputs of this verifier's own execution with 32 random bytes; abstains where the network has no
@@ -79,14 +108,15 @@ class Member:
             raise LocalMemberError("a salt is 32 random bytes")
         if content_hash(encode(manifest)) != self.request.request.model:
             raise LocalMemberError("that is the manifest of another model than was asked")
-        for tensor in outputs:
-            tensor.check()
+        if (manifest.interface == "generate") != (self._shown is not None):
+            raise LocalMemberError("a generator's answer is shown before its check, and no other's")
+        own = sealed(manifest, outputs)
         if self.network.tolerance(manifest.profile) is None:
             return self.abstain(f"network {self.network.name} has no tolerance for profile {manifest.profile}")
-        own_hash = tensor_set(outputs).hash()
-        sealed = commitment(self._key.public, self.digest, own_hash, salt)
-        committed = self._commit_to(sealed, "")
-        self._manifest, self._own, self._own_hash, self._salt = manifest, tuple(outputs), own_hash, salt
+        own_hash = tensor_set(own.tensors).hash()
+        committed = self._commit_to(commitment(self._key.public, self.digest, own_hash, own.root, salt), "")
+        self._manifest, self._found = manifest, tuple(outputs)
+        self._own, self._own_hash, self._salt = own, own_hash, salt
         return committed
 
     def abstain(self, reason: str) -> Committed:
@@ -114,18 +144,13 @@ class Member:
             )
         if self._manifest is None:
             raise RemoteError(ErrorCode.REFUSED, "this verifier abstained on this request", retry=False)
-        domain = self.network.domain
-        if receipt.receipt.provider != self.request.request.provider or not receipt.is_signed(domain):
-            raise RemoteError(
-                ErrorCode.REFUSED, "the receipt is not signed by the provider that was asked", retry=False
-            )
-        if receipt.receipt.request != self.digest:
-            raise RemoteError(ErrorCode.REFUSED, "the receipt answers another request", retry=False)
-        if self._receipt is not None and self._judged is not None:
-            if self._receipt.receipt != receipt.receipt:
-                raise ProviderEquivocation(self._receipt, receipt)
+        self._check_receipt(receipt)
+        known = self._receipt or self._shown
+        if known is not None and known.receipt != receipt.receipt:
+            raise ProviderEquivocation(known, receipt)
+        if self._judged is not None:
             return self._judged
-        if now_ms >= self.request.request.deadline_ms:
+        if now_ms >= self.deadline_ms:
             raise RemoteError(ErrorCode.DEADLINE, "the request's deadline has passed")
         shapes, content = check_outputs(self._manifest, receipt, outputs)
         if not content.ok:
@@ -133,20 +158,34 @@ class Member:
         bound = (shapes, *check_binding(self.network, self._manifest, self.request, receipt))
         broken = next((c for c in bound if not c.ok), None)
         tolerance = self.network.tolerance(self._manifest.profile)
-        comparison = compare(self._own, outputs, tolerance or 0.0)
+        comparison = Comparison(False, INCOMPARABLE, shapes.detail)
+        if shapes.ok:
+            comparison = compare_outputs(self._manifest, self._found, outputs, tolerance or 0.0)
         accept = broken is None and comparison.agrees
         reason = f"{broken.name}: {broken.detail}" if broken else comparison.reason
         self._judged = self._vote(receipt, Verdict.ACCEPT if accept else Verdict.REJECT, comparison.distance, reason)
         self._receipt = receipt
-        self._own = ()  # they may be 64 MiB, and have said all they had to
+        self._own, self._found = None, ()  # they may be 64 MiB, and have said all they had to
         return self._judged
+
+    def _check_receipt(self, receipt: SignedReceipt) -> None:
+        if receipt.receipt.provider != self.request.request.provider or not receipt.is_signed(self.network.domain):
+            text = "the receipt is not signed by the provider that was asked"
+            raise RemoteError(ErrorCode.REFUSED, text, retry=False)
+        if receipt.receipt.request != self.digest:
+            raise RemoteError(ErrorCode.REFUSED, "the receipt answers another request", retry=False)
 
     def _vote(self, receipt: SignedReceipt, verdict: Verdict, distance: int, reason: str) -> Judged:
         domain, committee = self.network.domain, self.committee
         digest = receipt.receipt.digest(domain)
         vote = Vote(receipt=digest, committee=committee.root, epoch=committee.epoch, verdict=verdict)
+        assert self._own is not None
+        same = self._own_hash == receipt.receipt.outputs
+        opening = None if same else self._own.opened(place_of(digest, self._key.public, len(self._own)))
         return Judged(
-            reveal=Reveal(outputs=self._own_hash, salt=self._salt, distance=distance),
+            reveal=Reveal(
+                outputs=self._own_hash, root=self._own.root, salt=self._salt, distance=distance, opening=opening
+            ),
             vote=sign_vote(vote, self._key, domain),
             reason=one_line(reason),
         )

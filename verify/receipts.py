@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wire.audit import UNSEEDED
 from wire.bounds import CLOCK_SKEW_MS, MAX_REQUEST_LIFE_MS
 from wire.canonical import encode
 from wire.cid import content_hash, to_cid
 from wire.errors import RecordError
-from wire.generation import INPUT_IDS
+from wire.generation import INPUT_IDS, SCORES
 from wire.inference import SignedReceipt, SignedRequest
 from wire.manifest import Manifest
 from wire.network import Network
 from wire.tensors import Tensor, TensorHeader, TensorSet, TensorSpec, check_headers, tensor_set
+from wire.tier import rungs_of
 
 from .checks import Check, equal
 
@@ -41,21 +43,31 @@ def check_answer(
 
 
 def check_tokens(manifest: Manifest, receipt: SignedReceipt, inputs: TensorSet, outputs: Sequence[Tensor]) -> Check:
-    """Are the tokens that the receipt counts a generator's: those drawn, and those of its prompt?
+    """Are the tokens that the receipt counts those drawn, and those of the prompt?
 
-    A text's tokens can't be counted without the model's tokeniser; they are the provider's word.
+    A text's tokens can't be counted without the model's tokeniser, whose file is a stranger's: they are the provider's
+    word, of a text model all of them.
     """
-    said, wrong = receipt.receipt.usage, ""
-    if manifest.interface != "generate":
-        wrong = "" if said.tokens_in == said.tokens_out == 0 else "tokens are counted, and the model is no generator"
-    else:
+    said, wrong, right = receipt.receipt.usage, "", "as many as were given and drawn"
+    if manifest.interface == "generate":
         drawn = sum(sum(t.header.shape) for t in outputs if t.name == "tokens")  # it has one dim
         given = sum(leaf.shape[-1] for leaf in inputs.leaves if leaf.name == INPUT_IDS.name and leaf.shape)
-        if said.tokens_out != drawn:
+        scored = sum(sum(t.header.shape) for t in outputs if t.name == SCORES.name)
+        if scored != drawn:
+            wrong = f"there is not a score for each of the {drawn} tokens, but {scored}"
+        elif said.tokens_out != drawn:
             wrong = f"the receipt counts {said.tokens_out} tokens drawn, the outputs have {drawn}"
-        elif manifest.inputs[0] == INPUT_IDS and said.tokens_in != given:
+        elif manifest.inputs[0] != INPUT_IDS:
+            right = "as many as were drawn; those of the prompt are the provider's word"
+        elif said.tokens_in != given:
             wrong = f"the receipt counts {said.tokens_in} tokens of the prompt, the inputs have {given}"
-    return Check("tokens", not wrong, wrong or "as many as were given and drawn")
+    elif said.tokens_out:
+        wrong = "tokens are drawn, and the model is no generator"
+    elif manifest.interface == "text":
+        right = "those of the texts are the provider's word"
+    elif said.tokens_in:
+        wrong = "tokens are counted, and the model reads no text"
+    return Check("tokens", not wrong, wrong or right)
 
 
 def rows(inputs: TensorSet) -> int:
@@ -85,6 +97,7 @@ def check_binding(network: Network, manifest: Manifest, request: SignedRequest, 
     profile = f"executed under profile {said.runtime.profile}, the model asks for {manifest.profile}"
     return [
         *check_signatures(network, request, receipt),
+        check_asked(request),
         equal("chain", said.chain_id, domain.chain_id, f"the receipt is of chain {said.chain_id}"),
         equal("request", said.request, asked.digest(domain), "the receipt answers another request"),
         equal("nonce", said.nonce, asked.nonce, "the receipt repeats another nonce"),
@@ -107,6 +120,17 @@ def check_signatures(network: Network, request: SignedRequest, receipt: SignedRe
         Check("request signature", asked, "the payer's" if asked else "not the payer's, or not for this network"),
         Check("receipt signature", said, "the provider's" if said else "not the provider's, or not for this network"),
     ]
+
+
+def check_asked(request: SignedRequest) -> Check:
+    """Does the request ask for what its tier has, and for nothing else?"""
+    asked, wrong = request.request, ""
+    rungs = rungs_of(asked.tier)
+    if asked.committee and "quorum" not in rungs:
+        wrong = f"it asks for a committee, which tier {asked.tier} has not"
+    elif (asked.seed == UNSEEDED) == ("sampled" in rungs):
+        wrong = f"its seed does not fit tier {asked.tier}"
+    return Check("asked", not wrong, wrong or f"as tier {asked.tier} is asked for")
 
 
 def check_times(request: SignedRequest, receipt: SignedReceipt) -> Check:

@@ -20,10 +20,14 @@ from wire.tensors import Tensor, tensor_set
 from wire.tier import Tier
 
 from .checks import Check, equal
-from .committee import Committee, committee_for
+from .committee import Committee
+from .ladder import check_evidence, rests_on
+from .policy import STRICT, Policy
 from .receipts import check_answer
-from .tiers import check_evidence
-from .tiers.quorum import signers_in
+from .tiers import quorum
+from .tiers.claim import Claim, claim_of
+
+_MODEL = "The publisher, for what the model is called; which model it was, its CID says exactly."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +52,27 @@ class Report:
     rests_on: tuple[str, ...]
 
 
-def verify_file(data: bytes, network: Network, inputs: Sequence[Tensor] | None = None) -> Report:
+def verify_file(
+    data: bytes, network: Network, inputs: Sequence[Tensor] | None = None, policy: Policy = STRICT
+) -> Report:
     """The report on a receipt file; `inputs` are shown to be those that were asked about, where somebody has them.
+    What is valid and less than `policy` wants is refused as well.
 
     RecordError when `data` is no receipt file at all. Never another exception.
     """
     file = decode(data, ReceiptFile, limit=MAX_RECEIPT_FILE)
     checks = _network(file, network)
     manifest = _manifest(file, network, checks)
+    claim: Claim | None = None
     if manifest is not None:
         outputs = _outputs(file, checks)
+        claim = claim_of(file, network, manifest, outputs)
         checks += check_answer(network, manifest, file.request, file.receipt, file.inputs, outputs)
     if inputs is not None:
         wrong = "the inputs given are not those that this answer is about"
         checks.append(_given(file, inputs, wrong))
-    checks += check_evidence(network, file.request, file.receipt, file.certificate, file.ballots)
+    if claim is not None:
+        checks += check_evidence(claim, policy)
     valid = all(c.ok for c in checks)
     committee, signers = _signers(file, network)
     return Report(
@@ -77,7 +87,7 @@ def verify_file(data: bytes, network: Network, inputs: Sequence[Tensor] | None =
         signers=signers,
         committee_size=len(committee.members) if committee else 0,
         checks=tuple(checks),
-        rests_on=_rests_on(file, network, committee, signers) if valid else (),
+        rests_on=(*rests_on(claim), _MODEL) if valid and claim is not None else (),
     )
 
 
@@ -131,32 +141,7 @@ def _signers(file: ReceiptFile, network: Network) -> tuple[Committee | None, tup
     if evidence is None:
         return None, ()
     try:
-        committee = committee_for(network, file.request.request)
-        members = signers_in(evidence.signers, len(committee.members))
+        committee, places = quorum.signers(network, file.request, evidence)
     except RecordError:
         return None, ()
-    return committee, tuple(peer_id_of(committee.members[i].key) for i in members)
-
-
-def _rests_on(
-    file: ReceiptFile, network: Network, committee: Committee | None, signers: Sequence[str]
-) -> tuple[str, ...]:
-    model = "The publisher, for what the model is called; which model it was, its CID says exactly."
-    if committee is None:
-        return "The provider alone: it signed this answer, and nobody else executed the model to check it.", model
-    count, listed = len(committee.members), len(network.verifiers)
-    numerator, denominator = network.quorum_numerator, network.quorum_denominator
-    share = "two thirds" if (numerator, denominator) == (2, 3) else f"{numerator}/{denominator}"
-    alike = len({v.weight for v in network.verifiers}) == 1
-    weights = "they have equal weight, because no bonds exist yet" if alike else "each has the weight listed there"
-    profile = file.receipt.receipt.runtime.profile
-    tolerance = network.tolerance(profile)
-    near = "only a bit-identical answer" if tolerance is None else f"an answer within {tolerance:g} of its own"
-    return (
-        f"More than {share} of the weight of a committee of {count}, drawn from the {listed} verifiers that the "
-        f"network file {network.name} lists: {weights}. {len(signers)} of {count} executed the model and signed.",
-        "Whoever wrote that network file: it chose the verifiers, and the beacon that seeds the draw.",
-        "Whoever asked: the beacon is known beforehand, so that a payer could try requests until it liked a committee.",
-        f"Its rule for profile {profile}: a verifier accepts {near}, relative to the largest output.",
-        model,
-    )
+    return committee, tuple(peer_id_of(committee.places[i].key) for i in places)

@@ -1,25 +1,30 @@
 """One committee's round on one request, as its convener sees it (the provider, or the payer): events in, effects out.
 
-All members execute at once and each goes its own way; nothing here waits for all. A member's way:
+All members execute at once and each goes its own way; nothing here waits for all. A member's way, and a reserve's:
 
-    WAITING ──committed──▶ SEALED ──answer ready──▶ JUDGING ──judged──▶ VOTED
-       │ └──sealed nothing──▶ ABSTAINED              │
-       └───────── failed ──▶ FAILED ◀────────────────┘        any void word ──▶ FAULTY
+    BENCH ──called──▶ WAITING ──committed──▶ SEALED ──answer ready──▶ JUDGING ──judged──▶ VOTED
+                       │ └──sealed nothing──▶ ABSTAINED              │
+                       └───────── failed ──▶ FAILED ◀────────────────┘        any void word ──▶ FAULTY
 
 The rules, which `_STEPS` and `Round.handle` carry out:
 
 1. The answer is sent to a member only after its own valid commit (effect `SendReceipt`), never before.
-2. A word is void when it is unsigned, for another request, receipt, committee or network, does not open its commit, or
-   comes at the wrong time (a vote without a commit, a second commit). It gives a `Faulted` effect, and the member is
-   FAULTY: its weight is silent. Nothing else changes. A member that is done stays as it is, whatever it still says.
+2. A word is void when it is unsigned, for another request, receipt, committee or network, does not open its commit,
+   opens what the answer contradicts, or comes at the wrong time (a vote without a commit, a second commit). It gives a
+   `Faulted` effect, and the member is FAULTY: its weight is silent. Nothing else changes. A member that is done stays
+   as it is, whatever it still says.
 3. ABSTAINED, FAILED and FAULTY weight neither accepts nor rejects, and stays in the total.
-4. `certified` as soon as accepting weight is more than the quorum; `impossible` as soon as all that is outstanding
-   could not lift it there; otherwise the deadline ends it: the request's own, or, once the answer is there, the time
-   that the provider took, `PATIENCE_FACTOR` times over, and `PATIENCE_MS`. A decided round waits for `GRACE_MS` more
-   for its last voices, which sign the certificate too, or are evidence: the driver waits until `over` or `due_ms`,
-   then calls `finish`, which it may call at any time.
-5. An event that the driver should never have sent (of nobody in the committee, a second answer, anything after
-   `finish`) raises LocalRoundError and changes nothing.
+4. The next of the bench is called (effect `CallMember`) for each one that sits and is silent: by rule 3, by a vote to
+   abstain, or because it is late. Late is who still executes, or judges, half as long again (`LATE_MS` at least) as it
+   took until a third of the members' weight had committed; if it speaks after all, it counts. The bench is called too
+   when those who sit and are not late could no longer accept among themselves, so that a split committee decides.
+5. `certified` as soon as accepting weight is more than the quorum; `impossible` as soon as all that is outstanding or
+   on the bench could not lift it there; otherwise the deadline ends it: the request's own, or, once the answer is
+   there, the time that the provider took, `PATIENCE_FACTOR` times over, and `PATIENCE_MS`. A decided round waits for
+   `GRACE_MS` more for its last voices, which sign the certificate too, or are evidence, and calls nobody any more. The
+   driver brings `TimePassed` at `due_ms` until the round is `over`, then calls `finish`, which it may call at any time.
+6. An event that the driver should never have sent (of nobody in the committee, of a reserve that was not called, a
+   second answer, anything after `finish`) raises LocalRoundError and changes nothing.
 """
 
 from __future__ import annotations
@@ -27,17 +32,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wire.certificate import Certificate
-from wire.inference import SignedReceipt, SignedRequest
+from wire.auditing import Appeal
+from wire.certificate import QuorumEvidence
+from wire.errors import RecordError
+from wire.inference import SignedRequest
 from wire.network import Network
 from wire.text import one_line
 from wire.vote import NOTHING, Ballot, Reveal, SignedCommit, SignedVote, Verdict
 
+from .appeal import judged_until
 from .ballots import Case, Sitting
-from .bounds import GRACE_MS, MAX_ROUND_MS, PATIENCE_FACTOR, PATIENCE_MS
-from .committee import Committee
+from .bounds import GRACE_MS, LATE_MS, MAX_ROUND_MS, PATIENCE_FACTOR, PATIENCE_MS
 from .events import (
     AnswerReady,
+    CallMember,
     Effect,
     Event,
     Faulted,
@@ -64,62 +72,98 @@ _STEPS: dict[Phase, dict[type, Phase]] = {
     Phase.SEALED: {AnswerReady: Phase.JUDGING, MemberFailed: Phase.FAILED},
     Phase.JUDGING: {MemberJudged: Phase.VOTED, MemberFailed: Phase.FAILED},
 }
+_SILENT = (Phase.ABSTAINED, Phase.FAILED, Phase.FAULTY)
 
 
 @dataclass(slots=True)
 class _Seat:
-    phase: Phase = Phase.WAITING
+    phase: Phase
+    since_ms: int  # when it was last given something to do
     commit: SignedCommit | None = None
     reveal: Reveal | None = None
     vote: SignedVote | None = None
     reason: str = ""
     fault: str = ""
 
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.vote.vote.verdict if self.vote else None
+
 
 class Round:
     """The machine. `now_ms` never decides by itself: only as far as an event brings it."""
 
-    def __init__(self, network: Network, committee: Committee, request: SignedRequest, now_ms: int) -> None:
-        if request.request.tier != "quorum" or not request.is_signed(network.domain):
-            raise LocalRoundError("only a quorum request that its payer signed can be judged")
-        self.network, self.committee = network, committee
-        self.deadline_ms = min(request.request.deadline_ms, now_ms + MAX_ROUND_MS)
-        self._sitting = Sitting(network, committee, request.request.digest(network.domain))
-        self._seats = [_Seat() for _ in committee.members]
+    def __init__(self, network: Network, request: SignedRequest, now_ms: int, appeal: Appeal | None = None) -> None:
+        """RecordError when nobody may judge this request."""
+        if not request.is_signed(network.domain):
+            raise LocalRoundError("only a request that its payer signed can be judged")
+        try:
+            until = judged_until(network, request, appeal)
+        except RecordError as error:
+            raise LocalRoundError(str(error)) from error
+        self._sitting = Sitting.of(network, request)
+        self.committee = self._sitting.committee
+        self.deadline_ms = min(until, now_ms + MAX_ROUND_MS)
+        members = len(self.committee.members)
+        self._seats = [
+            _Seat(Phase.WAITING if i < members else Phase.BENCH, now_ms) for i in range(len(self.committee.places))
+        ]
+        self._called = 0  # of the bench
+        self._lapse: int | None = None  # how long who is not late may take
         self._case: Case | None = None
-        self._now = self._began = now_ms
+        self._now = self._began = self._called_ms = now_ms
         self._decided_ms: int | None = None
         self._outcome: Outcome | None = None
 
+    def begin(self, now_ms: int) -> tuple[Effect, ...]:
+        """Whom to call first: every member, so that all execute side by side; a generator's with its answer."""
+        self._now = self._called_ms = max(self._now, now_ms)
+        for seat in self._seats:
+            seat.since_ms = self._now
+        return tuple(CallMember(member.key) for member in self.committee.members)
+
     def handle(self, event: Event, now_ms: int) -> tuple[Effect, ...]:
-        """Take one event at `now_ms`; what the driver has to do now. LocalRoundError by rule 5."""
+        """Take one event at `now_ms`; what the driver has to do now. LocalRoundError by rule 6."""
         if self._outcome is not None:
             raise LocalRoundError("the round is finished")
+        effects: tuple[Effect, ...] = ()
         if isinstance(event, AnswerReady):
-            case = self._open_case(event.receipt)
+            case = self._open_case(event)
             self._now = max(self._now, now_ms)
             patience = PATIENCE_MS + PATIENCE_FACTOR * (self._now - self._began)
             self.deadline_ms = min(self.deadline_ms, self._now + patience)
-            return self._show(case)
-        if isinstance(event, TimePassed):
+            effects = self._show(case)
+        elif isinstance(event, TimePassed):
             self._now = max(self._now, now_ms)
-            return ()
-        if (index := self.committee.index_of(event.member)) is None:
-            raise LocalRoundError("that peer is nobody in this committee")
-        self._now = max(self._now, now_ms)
-        if self.expired:  # too late to count
-            return ()
-        effects = self._hear(index, event)
-        if (self.certified or self.impossible) and self._decided_ms is None:
-            self._decided_ms = self._now
+        else:
+            index = self._place(event.member)
+            self._now = max(self._now, now_ms)
+            if self.expired:  # too late to count
+                return ()
+            effects = self._hear(index, event)
+        if self.expired:
+            return effects
+        if self._decided_ms is None:
+            effects += self._call()
+            if self._is_decided(self.tally):
+                self._decided_ms = self._now
         return effects
 
-    def _open_case(self, receipt: SignedReceipt) -> Case:
+    def _place(self, member: bytes) -> int:
+        index = self.committee.index_of(member)
+        if index is None:
+            raise LocalRoundError("that peer is nobody in this committee")
+        if self._seats[index].phase is Phase.BENCH:
+            raise LocalRoundError("that reserve was not called")
+        return index
+
+    def _open_case(self, event: AnswerReady) -> Case:
+        receipt = event.receipt
         if self._case is not None:
             raise LocalRoundError("the answer is here already")
-        if receipt.receipt.request != self._sitting.request or not receipt.is_signed(self.network.domain):
+        if receipt.receipt.request != self._sitting.request or not receipt.is_signed(self._sitting.network.domain):
             raise LocalRoundError("that receipt is not a signed answer to this round's request")
-        return Case(self._sitting, receipt.receipt)
+        return Case(self._sitting, receipt.receipt, event.outputs)
 
     def _show(self, case: Case) -> tuple[Effect, ...]:
         """The answer is ready: everyone who has committed may see it."""
@@ -127,9 +171,12 @@ class Round:
         if self.expired:
             return ()
         shown = [i for i, seat in enumerate(self._seats) if AnswerReady in _STEPS.get(seat.phase, {})]
-        for i in shown:
-            self._seats[i].phase = _STEPS[self._seats[i].phase][AnswerReady]
-        return tuple(SendReceipt(self.committee.members[i].key) for i in shown)
+        return tuple(self._show_to(i) for i in shown)
+
+    def _show_to(self, index: int) -> Effect:
+        seat = self._seats[index]
+        seat.phase, seat.since_ms = _STEPS[seat.phase][AnswerReady], self._now
+        return SendReceipt(self.committee.places[index].key)
 
     def _hear(self, index: int, event: MemberCommitted | MemberJudged | MemberFailed) -> tuple[Effect, ...]:
         """One member's word: a step, a fault, or nothing."""
@@ -146,9 +193,10 @@ class Round:
             seat.commit = event.commit
             if event.commit.commit.commitment == NOTHING:
                 seat.phase = Phase.ABSTAINED
-            elif self._case is not None:
-                seat.phase = _STEPS[seat.phase][AnswerReady]
-                return (SendReceipt(event.member),)
+                return ()
+            self._pace()
+            if self._case is not None:
+                return (self._show_to(index),)
         elif isinstance(event, MemberJudged):
             seat.reveal, seat.vote = event.reveal, event.vote
         return ()
@@ -174,37 +222,83 @@ class Round:
         seat.fault = wrong
         return (Faulted(member, wrong),)
 
+    def _pace(self) -> None:
+        """Rule 4: what the first third of the members took is the measure of all."""
+        if self._lapse is not None:
+            return
+        members = range(len(self.committee.members))
+        done = [i for i in members if (c := self._seats[i].commit) and c.commit.commitment != NOTHING]
+        if 3 * self.committee.weight(done) >= self.committee.total:
+            took = self._now - self._called_ms
+            self._lapse = took + max(took // 2, LATE_MS)
+
+    def _late_ms(self, seat: _Seat) -> int | None:
+        """When this one is late; None when nothing is expected of it yet."""
+        at_work = seat.phase in (Phase.WAITING, Phase.JUDGING)
+        return seat.since_ms + self._lapse if at_work and self._lapse is not None else None
+
+    def _is_silent(self, seat: _Seat) -> bool:
+        late = self._late_ms(seat)
+        return seat.phase in _SILENT or seat.verdict == Verdict.ABSTAIN or (late is not None and self._now >= late)
+
+    def _call(self) -> tuple[Effect, ...]:
+        """Rule 4."""
+        members, effects = len(self.committee.members), list[Effect]()
+        while self._called < len(self.committee.bench):
+            tally = self.tally
+            if self._is_decided(tally):
+                break
+            late = [i for i, seat in enumerate(self._seats) if seat.phase in _STEPS and self._is_silent(seat)]
+            awaited = tally.outstanding - self.committee.weight(late)
+            split = not self.committee.carries(tally.accept + awaited)
+            if not split and self._called >= sum(map(self._is_silent, self._seats)):
+                break
+            place = members + self._called
+            self._called += 1
+            self._seats[place] = _Seat(Phase.WAITING, self._now)
+            effects.append(CallMember(self.committee.places[place].key))
+        return tuple(effects)
+
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Each member's, in the committee's order."""
+        """Of each place."""
         return tuple(seat.phase for seat in self._seats)
 
     @property
     def tally(self) -> Tally:
-        """The weights so far."""
-        accept = self._weight_of(Verdict.ACCEPT)
-        reject = self._weight_of(Verdict.REJECT)
-        live = self.committee.weight([i for i, seat in enumerate(self._seats) if seat.phase in _STEPS])
-        return Tally(accept, reject, self.committee.total - accept - reject - live, live)
+        """What was said so far."""
+        accept = reject = silent = live = bench = 0
+        for seat, counts in zip(self._seats, self.committee.counts, strict=True):
+            if seat.phase is Phase.BENCH:
+                bench += counts
+            elif seat.phase in _STEPS:
+                live += counts
+            elif seat.verdict == Verdict.ACCEPT:
+                accept += counts
+            elif seat.verdict == Verdict.REJECT:
+                reject += counts
+            else:
+                silent += counts
+        return Tally(accept, reject, silent, live, bench)
 
-    def _weight_of(self, verdict: Verdict) -> int:
-        return self.committee.weight(
-            [i for i, s in enumerate(self._seats) if s.vote and s.vote.vote.verdict == verdict]
-        )
+    def _is_decided(self, tally: Tally) -> bool:
+        """Whether it is certified, or all that is outstanding or on the bench could not lift it there."""
+        accept = tally.accept
+        return self.committee.carries(accept) or not self.committee.carries(accept + tally.outstanding + tally.bench)
 
     @property
     def certified(self) -> bool:
         """Whether accepting weight is more than the quorum."""
-        return self.network.accepts(self.tally.accept, self.committee.total)
+        return self.committee.carries(self.tally.accept)
 
     @property
     def impossible(self) -> bool:
-        """Whether all that is outstanding could not lift the accepting weight to the quorum."""
-        return not self.network.accepts(self.tally.accept + self.tally.outstanding, self.committee.total)
+        """Whether it never can be."""
+        return self._is_decided(self.tally) and not self.certified
 
     @property
     def complete(self) -> bool:
-        """Whether every member is done."""
+        """Whether everyone who was called is done."""
         return not any(seat.phase in _STEPS for seat in self._seats)
 
     @property
@@ -213,15 +307,22 @@ class Round:
         return self._now >= self.deadline_ms
 
     @property
-    def due_ms(self) -> int:
-        """When the driver must bring `TimePassed` at the latest."""
+    def _end_ms(self) -> int:
         grace = self.deadline_ms if self._decided_ms is None else self._decided_ms + GRACE_MS
         return min(grace, self.deadline_ms)
 
     @property
+    def due_ms(self) -> int:
+        """When the driver must bring `TimePassed` at the latest."""
+        if self._decided_ms is not None or self._called == len(self.committee.bench):
+            return self._end_ms
+        late = [ms for ms in map(self._late_ms, self._seats) if ms is not None and ms > self._now]
+        return min([self._end_ms, *late])
+
+    @property
     def over(self) -> bool:
         """Whether nothing is left to wait for."""
-        return self.complete or self._now >= self.due_ms
+        return self.complete or self._now >= self._end_ms
 
     def finish(self) -> Outcome:
         """Close the round on the words so far, at any time; the same outcome ever after."""
@@ -230,27 +331,36 @@ class Round:
         return self._outcome
 
     def _conclude(self) -> Outcome:
-        tally, total = self.tally, self.committee.total
-        quiet = total - tally.accept - tally.reject
-        words = f"of weight {total}, {tally.accept} accepted, {tally.reject} rejected, {quiet} did not say"
-        certificate: Certificate | None = None
-        if self.certified and self._case is not None:
-            votes = {i: s.vote for i, s in enumerate(self._seats) if s.vote and s.vote.vote.verdict == Verdict.ACCEPT}
-            certificate = quorum.certify(self.network, self.committee, self._case.digest, votes)
-            return self._outcome_of("certified", certificate, words)
-        if not self.network.accepts(total - tally.reject, total):
-            return self._outcome_of("rejected", None, words)
+        tally, committee = self.tally, self.committee
+        said = tally.accept + tally.reject
+        quiet = sum(committee.counts) - tally.bench - said
+        words = f"of weight {committee.total}, {tally.accept} accepted, {tally.reject} rejected, {quiet} did not say"
+        if self._called:
+            words += f" ({self._called} of {len(committee.bench)} reserves were called)"
+        if self.certified:
+            return self._outcome_of("certified", self._certify(Verdict.ACCEPT), None, words)
+        if not committee.carries(sum(committee.counts) - tally.reject):
+            rejection = self._certify(Verdict.REJECT) if committee.carries(tally.reject) else None
+            return self._outcome_of("rejected", None, rejection, words)
         if self._case is None:
             words = "the provider's answer did not come; " + words
-        return self._outcome_of("inconclusive", None, words)
+        return self._outcome_of("inconclusive", None, None, words)
+
+    def _certify(self, verdict: Verdict) -> QuorumEvidence:
+        assert self._case is not None  # nobody votes before there is an answer
+        votes = {i: s.vote for i, s in enumerate(self._seats) if s.vote and s.verdict == verdict}
+        return quorum.certify(self._sitting.network, self.committee, self._case.digest, votes, verdict)
 
     def _outcome_of(
-        self, result: Literal["certified", "rejected", "inconclusive"], certificate: Certificate | None, reason: str
+        self,
+        result: Literal["certified", "rejected", "inconclusive"],
+        evidence: QuorumEvidence | None,
+        rejection: QuorumEvidence | None,
+        reason: str,
     ) -> Outcome:
         ballots, standings = [], []
-        for i, seat in enumerate(self._seats):
-            verdict = seat.vote.vote.verdict if seat.vote else None
-            standings.append(Standing(self.committee.members[i].key, seat.phase, verdict, seat.reason, seat.fault))
+        for i, (place, seat) in enumerate(zip(self.committee.places, self._seats, strict=True)):
+            standings.append(Standing(place.key, seat.phase, seat.verdict, seat.reason, seat.fault))
             if seat.commit is not None:
                 ballots.append(Ballot(member=i, commit=seat.commit, reveal=seat.reveal, vote=seat.vote))
-        return Outcome(result, certificate, tuple(ballots), tuple(standings), reason)
+        return Outcome(result, evidence, rejection, tuple(ballots), tuple(standings), reason)

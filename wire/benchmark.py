@@ -19,7 +19,7 @@ from .canonical import Record, decode, encode
 from .cid import content_hash
 from .eip712 import Domain, StructType
 from .errors import RecordError
-from .inference import Backend, SignedReceipt
+from .inference import Backend, SignedReceipt, Together
 from .keys import NodeKey, signed_by
 from .manifest import SignedManifest
 from .signed import Signed, check_signature, sign
@@ -56,6 +56,8 @@ class Benchmark(Record):
     p50_us: U63
     p99_us: U63
     max_us: U63
+    together_p50: Together  # of the counted receipts' `runtime.together`
+    together_max: Together
     inputs: Hash32  # of the inputs' tensor hashes, joined in the order in which they took turns
     sampled: Hash32  # see `sample_hash`
     begun_ms: TimeMs
@@ -124,6 +126,8 @@ def check_figures(benchmark: Benchmark) -> None:
         raise RecordError("Benchmark: it counts no request")
     if not b.p50_us <= b.p99_us <= b.max_us:
         raise RecordError("Benchmark: its percentiles are not in order")
+    if b.together_p50 > b.together_max:
+        raise RecordError("Benchmark: its batches have a median above the largest")
     room = b.duration_us + b.max_us
     if b.requests * b.p50_us > 2 * b.concurrency * room:
         raise RecordError(f"Benchmark: {b.concurrency} clients cannot have waited for {b.requests} answers so long")

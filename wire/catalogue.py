@@ -18,6 +18,7 @@ from .offer import SignedOffer
 from .presence import SignedPresence
 
 MAX_ENTRIES = 64  # of one kind in one reply
+MAX_GONE = 8  # name records in one reply under which nothing stands
 MAX_REPLY = 192 * 1024  # bytes of entries in one reply; whoever answers leaves out what does not fit
 
 Cursor = Annotated[bytes, Meta(min_length=8, max_length=8)]  # where a reply ended, in words of whoever gave it
@@ -78,10 +79,15 @@ class Listed(Record):
 
 
 class Models(Record):
-    """Models that a peer knows, newest word first. `cursor`: there is more."""
+    """Models that a peer knows, newest word first. `cursor`: there is more.
+
+    `gone`: to a question about nothing but a name, where there are no entries: the records of publishers that withdrew
+    all that had it.
+    """
 
     entries: Annotated[tuple[Listed, ...], Meta(max_length=MAX_ENTRIES)]
     cursor: Cursor | None
+    gone: Annotated[tuple[SignedName, ...], Meta(max_length=MAX_GONE)]
 
 
 class NameReply(Record):

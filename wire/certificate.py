@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from .bounds import MAX_COMMITTEE, U63, Hash32
+from .attestation import TeeEvidence
+from .audit import SampledEvidence
+from .bounds import MAX_PLACES, U63, Hash32
 from .canonical import Record
+from .circuit import ZkEvidence
 from .tier import Tier
+
+AggregateForm = Literal["halfagg", "musig2"]
+Signers = Annotated[bytes, Meta(min_length=1, max_length=MAX_PLACES // 8)]
 
 
 class QuorumEvidence(Record):
-    """Which members accepted, and one half-aggregated BIP340 signature of theirs.
+    """Who of a committee's places gave one verdict, and their signatures on it in one.
 
-    `signers` is a bitmap in the committee's canonical order, bit i of byte i // 8 (least significant first).
-    `aggregate` is 32·n + 32 bytes for n signers (Schnorr half-aggregation).
+    In a certificate the verdict is ACCEPT. The same over REJECT votes is what a fraud record shows. `signers` is a
+    bitmap of places (members by key, then the bench), bit i of byte i // 8 (least significant first). `aggregate` is
+    32·n + 32 bytes for n signers (`halfagg`: Schnorr half-aggregation, which anyone can make of their signatures), or
+    64 bytes (`musig2`: BIP327, for which all of them signed together once more).
     """
 
     committee: Hash32
     epoch: U63
-    signers: Annotated[bytes, Meta(min_length=1, max_length=MAX_COMMITTEE // 8)]
-    aggregate: Annotated[bytes, Meta(min_length=64, max_length=32 * MAX_COMMITTEE + 32)]
+    signers: Signers
+    aggregate: Annotated[bytes, Meta(min_length=64, max_length=32 * MAX_PLACES + 32)]
+    form: AggregateForm = "halfagg"
 
 
 class Certificate(Record):
-    """Evidence over one receipt's digest. Tier `signed` needs none: the provider's signature is the evidence."""
+    """Evidence over one receipt's digest: a part for each rung of the tier that has one, and none for any other.
+
+    Rung `signed` has none: the provider's signature on the receipt is the evidence.
+    """
 
     tier: Tier
     receipt: Hash32
-    quorum: QuorumEvidence | None
+    quorum: QuorumEvidence | None = None
+    sampled: SampledEvidence | None = None
+    tee: TeeEvidence | None = None
+    zk: ZkEvidence | None = None

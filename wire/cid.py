@@ -17,11 +17,12 @@ from .errors import RecordError
 RAW = b"\x01\x55"  # CIDv1, raw
 RECORD = b"\x01\x81\x04"  # CIDv1, messagepack (0x0201 as a varint)
 _BLAKE3_256 = b"\x1e\x20"  # multihash: blake3, 32 bytes
+_LARGE = 1 << 20  # bytes; below that threads cost what they gain
 
 
 def content_hash(data: bytes | bytearray | memoryview) -> bytes:
-    """BLAKE3-256 of `data`, 32 bytes."""
-    return blake3(data).digest()
+    """BLAKE3-256 of `data`, 32 bytes; what is large is shared out to all cores."""
+    return blake3(data, max_threads=blake3.AUTO if len(data) >= _LARGE else 1).digest()
 
 
 @lru_cache(4096)  # the same few models are named again and again

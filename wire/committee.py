@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from .bounds import Line
+from .auditing import Appeal, AskAudit
+from .bounds import Hash32, Line
 from .canonical import Record
 from .inference import SignedReceipt, SignedRequest
 from .tensors import Headers
 from .vote import Ballot, Reveal, SignedCommit, SignedVote
 
 
+class Shown(Record):
+    """What a generator's check needs of the answer: the receipt, every output but the scores, and the hash of their
+    bytes (`wire.generation`). So the provider is bound to all of it before anyone begins."""
+
+    receipt: SignedReceipt
+    outputs: Headers
+    scores: Hash32
+
+
 class Convene(Record, tag="convene", tag_field="type"):
-    """Starts one member's round; the input tensors follow."""
+    """Starts one member's round; the input tensors follow. `appeal`: why a sampled answer comes before a committee.
+    `shown`: of a generator's answer; its tensors follow the inputs."""
 
     request: SignedRequest
     inputs: Headers
+    appeal: Appeal | None = None
+    shown: Shown | None = None
 
 
 class Committed(Record, tag="committed", tag_field="type"):
@@ -52,4 +65,4 @@ class BallotReply(Record, tag="ballot_reply", tag_field="type"):
     receipt: SignedReceipt | None
 
 
-CommitteeRequest = Convene | Judge | AskBallot
+CommitteeRequest = Convene | Judge | AskBallot | AskAudit

@@ -3,6 +3,10 @@
 A generator is asked and answered with tensors like any model, so that a request's hash of the inputs covers prompt,
 seed and parameters, and a receipt's hash of the outputs all tokens. `Tokens` only shortens the wait: they are
 provisional until the answer's receipt and proof hold.
+
+Whoever checks an answer does not generate it again: with the answer's tokens behind the usual inputs, a generator runs
+prompt and tokens through the graph at once and says what it would have done at each place (teacher forcing; Williams
+and Zipser 1989). Its scores can't be known without that run, so they are what a provider shows last.
 """
 
 from __future__ import annotations
@@ -32,9 +36,17 @@ _PARAMETERS = (
     TensorSpec(name="seed", datatype="UINT64", shape=(1,)),
     TensorSpec(name="stop", datatype="BYTES", shape=("stops",)),
 )
-_TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=("tokens",))
+TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=("tokens",))
 _TEXT = TensorSpec(name="text", datatype="BYTES", shape=(1,))
 _FINISH = TensorSpec(name="finish", datatype="BYTES", shape=(1,))
+SCORES = TensorSpec(name="scores", datatype="FP32", shape=("tokens",))  # ln p of each token, of the logits as they are
+_FORCED = (
+    TensorSpec(name="scores", datatype="FP32", shape=("checked",)),  # its own of those tokens, up to the first it can't
+    TensorSpec(name="scales", datatype="FP32", shape=("checked",)),  # how large the logits are that it drew from
+    # How far its logits would have to move, as a share of the scale, for it to draw the answer's token: 0 where it
+    # does, infinity where no rounding explains it.
+    TensorSpec(name="gaps", datatype="FP32", shape=("checked",)),
+)
 
 
 class Tokens(Record, tag="tokens", tag_field="type"):
@@ -48,4 +60,15 @@ class Tokens(Record, tag="tokens", tag_field="type"):
 def generator_signature(*, has_text: bool) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs of every generator, in order; `has_text`: whether the model comes with a tokeniser."""
     prompt = PROMPT if has_text else INPUT_IDS
-    return (prompt, *_PARAMETERS), (_TOKENS, _TEXT, _FINISH) if has_text else (_TOKENS, _FINISH)
+    return (prompt, *_PARAMETERS), (TOKENS, *_ending(has_text), SCORES)
+
+
+def forcing_signature(*, has_text: bool) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """What a generator takes and gives that is to check an answer: text and finish are those that its tokens make,
+    `finish` empty where they make no end."""
+    asked, _ = generator_signature(has_text=has_text)
+    return (*asked, TOKENS), (*_FORCED, *_ending(has_text))
+
+
+def _ending(has_text: bool) -> tuple[TensorSpec, ...]:
+    return (_TEXT, _FINISH) if has_text else (_FINISH,)

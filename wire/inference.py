@@ -2,7 +2,7 @@
 
 client   → provider   Ask, then the input tensors in DATA frames
 provider → client     Answer, then the output tensors in DATA frames
-                      (above tier `signed`:) Proof, when the evidence is complete
+                      (above tier `signed`:) Proof, when the evidence is complete, and Ballots if there are many
 either way            an ERROR frame instead, at any point; the stream then stays usable for the next Ask
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .bounds import U63, Address, Hash32, Line, Name, Signature65, TimeMs
+from .bounds import MAX_COMMITTEE, MAX_PLACES, U63, Address, Hash32, Line, Name, Signature65, TimeMs
 from .canonical import Amount, Record, encode
 from .certificate import Certificate
 from .cid import content_hash
@@ -25,8 +25,9 @@ from .vote import Ballot
 
 REQUEST = StructType(
     "Request",
-    ("bytes32", "nonce"), ("bytes32", "model"), ("uint8", "tier"), ("bytes32", "inputs"), ("address", "payer"),
-    ("address", "provider"), ("uint128", "maxPrice"), ("uint64", "issued"), ("uint64", "deadline"),
+    ("bytes32", "nonce"), ("bytes32", "model"), ("uint8", "tier"), ("uint16", "committee"), ("bytes32", "seed"),
+    ("bytes32", "inputs"), ("address", "payer"), ("address", "provider"), ("uint128", "maxPrice"),
+    ("uint64", "issued"), ("uint64", "deadline"),
 )  # fmt: skip
 RECEIPT = StructType(
     "Receipt",
@@ -38,11 +39,18 @@ RECEIPT = StructType(
 
 
 class Request(Record):
-    """One question, for one provider, once: the nonce makes its digest, and so its committee, unique."""
+    """One question, for one provider, once: the nonce makes its digest, and so its committee, unique.
+
+    `committee` is how many members a quorum shall have, 0 for as many as the network says. `seed` is the hash of a
+    secret of the payer's (`wire.audit.seed_of`), which decides after the answer whether a sampled one is checked; zeros
+    in a tier that is not sampled.
+    """
 
     nonce: Hash32
     model: Hash32
     tier: Tier
+    committee: Annotated[int, Meta(ge=0, le=MAX_COMMITTEE)]
+    seed: Hash32
     inputs: Hash32  # TensorSet.hash()
     payer: Address
     provider: Address
@@ -89,11 +97,15 @@ class Usage(Record):
     compute_us: U63
 
 
+Together = Annotated[int, Meta(ge=1, le=2**32 - 1)]  # requests of one batch
+
+
 class Runtime(Record):
-    """How the outputs were made; a receipt binds its hash."""
+    """How the outputs were made; a receipt binds its hash. `together`: requests in the batch, this one among them."""
 
     profile: Name
     backend: Backend
+    together: Together
 
 
 class Receipt(Record):
@@ -141,8 +153,8 @@ def sign_receipt(receipt: Receipt, key: NodeKey, domain: Domain) -> SignedReceip
 @lru_cache(1024)  # the checks of one answer need each digest several times
 def _digest_of_request(asked: Request, domain: Domain) -> bytes:
     return REQUEST.digest(
-        domain, asked.nonce, asked.model, TIER_CODE[asked.tier], asked.inputs, asked.payer, asked.provider,
-        asked.max_price, asked.issued_ms, asked.deadline_ms,
+        domain, asked.nonce, asked.model, TIER_CODE[asked.tier], asked.committee, asked.seed, asked.inputs, asked.payer,
+        asked.provider, asked.max_price, asked.issued_ms, asked.deadline_ms,
     )  # fmt: skip
 
 
@@ -171,8 +183,18 @@ class Answer(Record, tag="answer", tag_field="type"):
 
 
 class Proof(Record, tag="proof", tag_field="type"):
-    """How the evidence ended: a certificate, or none and the reason, with every ballot the convener holds."""
+    """How the evidence ended: the certificate, every ballot the convener holds, and why a part is missing if one is.
 
-    certificate: Certificate | None
-    ballots: Annotated[tuple[Ballot, ...], Meta(max_length=256)]
+    `more` ballots follow in `Ballots`: those of a large committee take more than one frame.
+    """
+
+    certificate: Certificate
+    ballots: Annotated[tuple[Ballot, ...], Meta(max_length=MAX_PLACES)]
     reason: Line
+    more: Annotated[int, Meta(ge=0, le=MAX_PLACES)] = 0
+
+
+class Ballots(Record, tag="ballots", tag_field="type"):
+    """Further ballots of a proof."""
+
+    ballots: Annotated[tuple[Ballot, ...], Meta(min_length=1, max_length=MAX_PLACES)]

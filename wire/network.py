@@ -1,17 +1,21 @@
 """What makes peers one network: its name, what signatures are bound to, who may verify, and by which rules.
 
-`Network` is the network file's content, as every package sees it; `node` reads and writes the file itself.
+`Network` is the network file's content, as every package sees it; `node` reads and writes the file itself. Verifiers
+and rules hold for an epoch. The epochs before it stay in the file, so that what was signed under them can be checked
+under them: `Network.at` is the network as it was, or will be, at a time.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
-from .bounds import MAX_COMMITTEE, U63, Address, Hash32, Line, PublicKey
+from .bounds import CLOCK_SKEW_MS, MAX_COMMITTEE, MAX_EPOCHS, U63, Address, Hash32, Line, PublicKey, TimeMs
 from .canonical import Record
 from .eip712 import Domain
+from .errors import RecordError
 
 
 class Verifier(Record):
@@ -29,6 +33,26 @@ class Profile(Record):
     tolerance: Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
+Verifiers = Annotated[tuple[Verifier, ...], Meta(max_length=4096)]
+Profiles = Annotated[tuple[Profile, ...], Meta(max_length=32)]
+Fraction = Annotated[int, Meta(ge=1, le=1000)]
+Share = Annotated[int, Meta(ge=0, le=10_000)]
+
+
+class Registry(Record):
+    """An epoch that came before: who verified, by which rules, since when."""
+
+    epoch: U63
+    from_ms: TimeMs
+    beacon: Hash32
+    committee_size: Annotated[int, Meta(ge=1, le=MAX_COMMITTEE)]
+    quorum_numerator: Fraction
+    quorum_denominator: Fraction
+    verifiers: Verifiers = ()
+    profiles: Profiles = ()
+    sample_bps: Share = 500
+
+
 class Network(Record):
     """The rules of one network. Two networks never share a domain, so nothing signed on one is valid on another."""
 
@@ -38,16 +62,50 @@ class Network(Record):
     epoch: U63
     beacon: Hash32  # seeds the committees' draw in this epoch
     committee_size: Annotated[int, Meta(ge=1, le=MAX_COMMITTEE)]
-    quorum_numerator: Annotated[int, Meta(ge=1, le=1000)]
-    quorum_denominator: Annotated[int, Meta(ge=1, le=1000)]
+    quorum_numerator: Fraction
+    quorum_denominator: Fraction
     bootstraps: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
-    verifiers: Annotated[tuple[Verifier, ...], Meta(max_length=4096)] = ()
-    profiles: Annotated[tuple[Profile, ...], Meta(max_length=32)] = ()
+    verifiers: Verifiers = ()
+    profiles: Profiles = ()
+    sample_bps: Share = 500  # of sampled answers, how many of 10,000 are checked
+    from_ms: TimeMs = 0  # when this epoch begins; a network's first one has always been
+    past: Annotated[tuple[Registry, ...], Meta(max_length=MAX_EPOCHS)] = ()  # the oldest first
 
     @property
     def domain(self) -> Domain:
         """What every signature on this network is bound to."""
         return Domain(chain_id=self.chain_id, contract=self.contract)
+
+    def at(self, ms: int) -> Network:
+        """The network as of `ms`: under the rules of the epoch that holds then, and knowing those before it.
+
+        RecordError when that is before the oldest epoch of the network file.
+        """
+        if ms >= self.from_ms:
+            return self
+        for i in reversed(range(len(self.past))):
+            if ms >= (was := self.past[i]).from_ms:
+                return msgspec.structs.replace(
+                    self, past=self.past[:i], **{name: getattr(was, name) for name in Registry.__struct_fields__}
+                )
+        oldest = self.past[0].epoch if self.past else self.epoch
+        raise RecordError(f"that was before epoch {oldest}, the oldest that the network file of {self.name} knows")
+
+    def is_live(self, issued_ms: int, now_ms: int) -> bool:
+        """Whether what was issued at `issued_ms` is of the epoch that holds now; clocks may differ where it changes."""
+        epoch = self._epoch_at(issued_ms)
+        return epoch is not None and epoch in {self._epoch_at(now_ms + d) for d in (-CLOCK_SKEW_MS, 0, CLOCK_SKEW_MS)}
+
+    def _epoch_at(self, ms: int) -> int | None:
+        try:
+            return self.at(ms).epoch
+        except RecordError:
+            return None
+
+    @property
+    def listed(self) -> tuple[Verifier, ...]:
+        """The verifiers of this epoch and of the one before it, which holds until this one begins."""
+        return self.verifiers + (self.past[-1].verifiers if self.past else ())
 
     def tolerance(self, profile: str) -> float | None:
         """The profile's tolerance, or None when this network does not know the profile."""

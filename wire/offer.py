@@ -18,14 +18,25 @@ from .tier import Tier
 OFFER = StructType("Offer", ("address", "provider"), ("bytes32", "offer"))
 
 
+class Terms(Record):
+    """What one tier costs: per request, in the token's smallest unit, and what its proof adds to an answer.
+
+    `added_us` is the median time in microseconds and `added_bytes` the size, both as measured; 0 where not yet known.
+    """
+
+    tier: Tier
+    price: Amount
+    added_us: U63
+    added_bytes: U63
+
+
 class Offer(Record):
     """One provider's word on one model. A higher `sequence` replaces a lower one; none outlives `expires_ms`."""
 
     peer: PublicKey
     addresses: Annotated[tuple[Line, ...], Meta(max_length=16)]
     model: Hash32
-    tiers: Annotated[tuple[Tier, ...], Meta(min_length=1, max_length=8)]
-    price: Amount  # per request, in the token's smallest unit
+    tiers: Annotated[tuple[Terms, ...], Meta(min_length=1, max_length=8)]
     backend: Backend  # what a probe executed, not what was configured
     profile: Name
     compute_us: U63  # median execution time measured on this machine
@@ -33,6 +44,15 @@ class Offer(Record):
     sequence: U63
     issued_ms: TimeMs
     expires_ms: TimeMs
+
+    def terms(self, tier: Tier) -> Terms | None:
+        """What an answer of this tier costs here; None when there is none."""
+        return next((terms for terms in self.tiers if terms.tier == tier), None)
+
+    @property
+    def price(self) -> Amount:
+        """The cheapest tier's."""
+        return min(terms.price for terms in self.tiers)
 
 
 class SignedOffer(Signed):
@@ -50,6 +70,8 @@ def read_offer(signed: SignedOffer, domain: Domain) -> Offer:
     """The offer inside, its bounds and its signature checked. Time is a separate question: see `offer_is_current`."""
     offer = decode(signed.body, Offer)
     check_signature(signed, OFFER, address_of(offer.peer), domain)
+    if len({terms.tier for terms in offer.tiers}) != len(offer.tiers):
+        raise RecordError("Offer: it names a tier twice")
     if not 0 < offer.expires_ms - offer.issued_ms <= MAX_OFFER_LIFE_MS:
         raise RecordError(f"Offer: lives longer than {MAX_OFFER_LIFE_MS} ms, or ends before it begins")
     return offer

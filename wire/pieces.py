@@ -1,12 +1,13 @@
-"""A run of bytes that comes in pieces and is joined once, at its end: growing it with every piece would copy it twice.
+"""A run of bytes that comes in pieces and is one object at its end.
 
-No I/O here. Pieces cost an object each, so that small ones are gathered: whoever sends a byte at a time gets no more
-memory out of it than who sends the same bytes at once.
+No I/O here. The pieces are written into one buffer as they come, which at no time takes more than an eighth above what
+came: to keep them and join them at the end takes twice that, and memory that a process must first ask the system for
+costs more than the bytes in it.
 """
 
 from __future__ import annotations
 
-SMALL, GATHERED = 4 * 1024, 64 * 1024  # bytes of a piece that is kept with others; of such a collection
+from io import SEEK_END, BytesIO
 
 
 class Pieces:
@@ -14,25 +15,18 @@ class Pieces:
 
     def __init__(self) -> None:
         self.size = 0
-        self._parts: list[bytes | bytearray] = []
+        self._buffer = BytesIO()
 
     def add(self, data: bytes) -> None:
         """The next bytes."""
+        if self.size:
+            self._buffer.write(data)
+        else:  # it may be all there is: that is not copied
+            self._buffer = BytesIO(data)
+            self._buffer.seek(0, SEEK_END)
         self.size += len(data)
-        last = self._parts[-1] if self._parts else None
-        if len(data) >= SMALL or last is None:
-            self._parts.append(data)
-        elif isinstance(last, bytearray) and len(last) < GATHERED:
-            last += data
-        else:
-            self._parts.append(bytearray(data))
-
-    @property
-    def parts(self) -> int:
-        """How many objects hold them."""
-        return len(self._parts)
 
     def whole(self) -> bytes:
         """All of them; nothing is left here."""
-        parts, self._parts, self.size = self._parts, [], 0
-        return b"".join(parts)
+        data, self._buffer, self.size = self._buffer.getvalue(), BytesIO(), 0
+        return data

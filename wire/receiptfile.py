@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .bounds import MAX_TENSOR_BYTES, MAX_TENSORS, U63, Address, Name
+from .bounds import MAX_PLACES, MAX_TENSOR_BYTES, MAX_TENSORS, U63, Address, Name
 from .canonical import Record
 from .certificate import Certificate
 from .inference import SignedReceipt, SignedRequest
@@ -24,7 +24,7 @@ MAX_RECEIPT_FILE = MAX_TENSOR_BYTES + 4 * 1024 * 1024
 class ReceiptFile(Record):
     """One answer with its whole proof. `ballots` are the committee's own words, kept as evidence."""
 
-    format: Annotated[int, Meta(ge=1, le=1)]
+    format: Annotated[int, Meta(ge=2, le=2)]
     network: Name
     chain_id: U63
     contract: Address
@@ -32,7 +32,7 @@ class ReceiptFile(Record):
     request: SignedRequest
     receipt: SignedReceipt
     certificate: Certificate
-    ballots: Annotated[tuple[Ballot, ...], Meta(max_length=256)]
+    ballots: Annotated[tuple[Ballot, ...], Meta(max_length=MAX_PLACES)]
     inputs: TensorSet
     headers: Headers  # of the outputs
     outputs: Annotated[tuple[bytes, ...], Meta(max_length=MAX_TENSORS)]

@@ -6,14 +6,20 @@
     verifier → convener   Judged                               (reveal and vote)
 
 A commit binds the voter's key, so a copied one can't be opened. Both sides execute at once; the answer is shown to a
-verifier only after its own commit.
+verifier only after its own commit. What it sealed can be opened in part: who computed nothing has nothing to show.
+
+Where a check needs a part of the provider's answer first (the tokens that it drew, but not its scores), `Convene` is
+the message to carry it, and `verify.round`'s call of the members the moment to wait for; the rest of the order stays.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Annotated
 
-from .bounds import U8, U32, U63, Hash32, Signature64
+from msgspec import Meta
+
+from .bounds import MAX_TENSOR_BYTES, MAX_TENSORS, U8, U32, U63, Hash32, Signature64
 from .canonical import Record
 from .cid import content_hash
 from .eip712 import Domain, StructType
@@ -24,6 +30,11 @@ COMMIT = StructType(
 )
 VOTE = StructType("Vote", ("bytes32", "receipt"), ("bytes32", "committee"), ("uint64", "epoch"), ("uint8", "verdict"))
 NOTHING = bytes(32)  # a commitment of zeros: the verifier abstains
+BLOCK = 1024  # bytes of a tensor that are opened at once
+WHOLE = 4096  # outputs of no more bytes are opened as a whole
+MAX_BLOCKS = MAX_TENSOR_BYTES // BLOCK + MAX_TENSORS  # each tensor's last one may be short
+MAX_OPENED = WHOLE // BLOCK + MAX_TENSORS  # blocks in one opening
+MAX_PATH = (MAX_BLOCKS - 1).bit_length()
 
 
 class Verdict(IntEnum):
@@ -46,16 +57,30 @@ class Commit(Record):
         return COMMIT.digest(domain, self.request, self.committee, self.epoch, self.commitment)
 
 
-class Reveal(Record):
-    """What the commitment sealed, and how far apart the two answers were.
+class Opening(Record):
+    """A part of a verifier's own outputs, and what shows that it had sealed it: all blocks of small outputs, and of
+    larger ones the one block whose place nobody chose, with its way up the tree of `verify.openings`.
+    """
 
-    `distance` is a bucket: 0 for bit-identical, else 1 + the number of decimal digits by which max|Δ| / max|y| exceeds
-    1e-12, and 255 where it is not finite or the outputs cannot be compared.
+    count: Annotated[int, Meta(ge=0, le=MAX_BLOCKS)]  # blocks in all
+    blocks: Annotated[tuple[Annotated[bytes, Meta(min_length=1, max_length=BLOCK)], ...], Meta(max_length=MAX_OPENED)]
+    path: Annotated[tuple[Hash32, ...], Meta(max_length=MAX_PATH)]
+
+
+class Reveal(Record):
+    """What the commitment sealed, how far apart the two answers were, and a look at the verifier's own.
+
+    `root` is that of the blocks of its outputs. `distance` is a bucket: 0 for bit-identical, else 1 + the number of
+    decimal digits by which max|Δ| / max|y| exceeds 1e-12, and 255 where it is not finite or the outputs cannot be
+    compared. Nothing signs it, since equal verdicts have equal digests: it is a remark, held to the tolerance.
+    `opening` is None where the outputs are the provider's to the bit: then its own are what was sealed.
     """
 
     outputs: Hash32
+    root: Hash32
     salt: Hash32
     distance: U8
+    opening: Opening | None
 
 
 class Vote(Record):
@@ -91,7 +116,7 @@ class SignedVote(Record):
 
 
 class Ballot(Record):
-    """All one member said, kept as evidence. `member` is its place in the committee's canonical order."""
+    """All one member said, kept as evidence. `member` is its place in the committee."""
 
     member: U32
     commit: SignedCommit
@@ -99,9 +124,9 @@ class Ballot(Record):
     vote: SignedVote | None
 
 
-def commitment(public: bytes, request: bytes, outputs: bytes, salt: bytes) -> bytes:
-    """What a verifier commits to: its key, the request, its own outputs' hash, 32 random bytes."""
-    return content_hash(b"hallmark commitment 1" + public + request + outputs + salt)
+def commitment(public: bytes, request: bytes, outputs: bytes, root: bytes, salt: bytes) -> bytes:
+    """What a verifier commits to: its key, the request, its own outputs by hash and by blocks, 32 random bytes."""
+    return content_hash(b"hallmark commitment 2" + public + request + outputs + root + salt)
 
 
 def sign_commit(commit: Commit, key: NodeKey, domain: Domain) -> SignedCommit:

@@ -16,8 +16,12 @@ import numpy as np
 
 from verify.committee import Committee, committee_for
 from verify.distance import IDENTICAL
-from verify.tiers import quorum, signed
+from verify.events import AnswerReady
+from verify.openings import Outputs, place_of
+from verify.tiers import quorum
+from verify.tiers.claim import Claim, file_of
 from wire.arrays import from_array
+from wire.audit import UNSEEDED, SampledEvidence, seed_of
 from wire.canonical import Amount
 from wire.certificate import Certificate
 from wire.cid import content_hash
@@ -38,7 +42,7 @@ from wire.manifest import File, Manifest, SignedManifest, sign_manifest
 from wire.network import Network, Profile, Verifier
 from wire.receiptfile import ReceiptFile
 from wire.tensors import Tensor, TensorSet, TensorSpec, tensor_set
-from wire.tier import Tier
+from wire.tier import Tier, rungs_of
 from wire.vote import (
     NOTHING,
     Ballot,
@@ -55,6 +59,7 @@ from wire.vote import (
 
 NOW = 1_800_000_000_000
 SALT = b"salt" * 8
+SECRET = b"ask!" * 8  # the payer's, where a tier is sampled
 
 
 @cache
@@ -157,6 +162,8 @@ class Scene:
             nonce=b"\x44" * 32,
             model=self.signed_manifest.model,
             tier=self.tier,
+            committee=0,
+            seed=seed_of(SECRET) if "sampled" in rungs_of(self.tier) else UNSEEDED,
             inputs=self.input_set.hash(),
             payer=self.payer.address,
             provider=self.provider.address,
@@ -177,9 +184,9 @@ class Scene:
 
     @cached_property
     def keys(self) -> tuple[NodeKey, ...]:
-        """The committee's, in its order."""
+        """The committee's, in the order of its places."""
         every = {key_of(f"verifier {i}").public: key_of(f"verifier {i}") for i in range(self.verifiers)}
-        return tuple(every[m.key] for m in self.committee.members)
+        return tuple(every[m.key] for m in self.committee.places)
 
     @cached_property
     def receipt(self) -> SignedReceipt:
@@ -198,7 +205,9 @@ class Scene:
             inputs=asked.inputs,
             outputs=tensor_set(self.outputs).hash(),
             runtime=Runtime(
-                profile="fp32", backend=Backend(name="onnxruntime", version="1", device="cpu", compute_capability="")
+                profile="fp32",
+                backend=Backend(name="onnxruntime", version="1", device="cpu", compute_capability=""),
+                together=1,
             ),
             tier=asked.tier,
             usage=Usage(units=1, tokens_in=0, tokens_out=0, compute_us=900),
@@ -212,10 +221,15 @@ class Scene:
     def receipt_digest(self) -> bytes:
         return self.receipt.receipt.digest(self.network.domain)
 
-    def commit(self, member: int, outputs: bytes | None = None, **changes: Any) -> SignedCommit:
-        """A member's signed commit to the hash of its outputs (the provider's own, by default)."""
-        key = self.keys[member]
-        sealed = commitment(key.public, self.digest, outputs or self.receipt.receipt.outputs, SALT)
+    @cached_property
+    def answer_ready(self) -> AnswerReady:
+        """The provider's answer, as the round hears of it."""
+        return AnswerReady(self.receipt, Outputs(self.outputs))
+
+    def commit(self, member: int, own: Sequence[Tensor] | None = None, **changes: Any) -> SignedCommit:
+        """A member's signed commit to its own outputs (the provider's, by default)."""
+        key, own = self.keys[member], self.outputs if own is None else own
+        sealed = commitment(key.public, self.digest, tensor_set(own).hash(), Outputs(own).root, SALT)
         commit = Commit(
             request=self.digest, committee=self.committee.root, epoch=self.committee.epoch, commitment=sealed
         )
@@ -224,8 +238,17 @@ class Scene:
     def abstention(self, member: int) -> SignedCommit:
         return self.commit(member, commitment=NOTHING)
 
-    def reveal(self, outputs: bytes | None = None, distance: int = IDENTICAL) -> Reveal:
-        return Reveal(outputs=outputs or self.receipt.receipt.outputs, salt=SALT, distance=distance)
+    def reveal(self, member: int = 0, own: Sequence[Tensor] | None = None, distance: int = IDENTICAL) -> Reveal:
+        """What opens a member's commit; it opens a part of its own outputs where these are not the provider's."""
+        sealed = Outputs(self.outputs if own is None else own)
+        place = place_of(self.receipt_digest, self.keys[member].public, len(sealed))
+        return Reveal(
+            outputs=tensor_set(sealed.tensors).hash(),
+            root=sealed.root,
+            salt=SALT,
+            distance=distance,
+            opening=None if own is None else sealed.opened(place),
+        )
 
     def vote(self, member: int, verdict: Verdict = Verdict.ACCEPT, **changes: Any) -> SignedVote:
         """A member's signed vote on the receipt."""
@@ -241,29 +264,37 @@ class Scene:
         return {i: self.vote(i) for i in members}
 
     def certificate(self, members: Sequence[int] | None = None) -> Certificate:
-        """Of the tier; of a quorum, signed by these members (all by default)."""
-        if self.tier == "signed":
-            return signed.certify(self.receipt_digest)
-        members = range(len(self.keys)) if members is None else members
-        return quorum.certify(self.network, self.committee, self.receipt_digest, self.votes(members))
+        """Of the tier; of a quorum, signed by the ones at these places (all members and reserves by default)."""
+        certificate, rungs = Certificate(tier=self.tier, receipt=self.receipt_digest), rungs_of(self.tier)
+        if "quorum" in rungs:
+            members = range(len(self.keys)) if members is None else members
+            evidence = quorum.certify(self.network, self.committee, self.receipt_digest, self.votes(members))
+            certificate = bent(certificate, quorum=evidence)
+        if "sampled" in rungs:
+            certificate = bent(certificate, sampled=SampledEvidence(secret=SECRET, audits=()))
+        return certificate
+
+    def claim(self, certificate: Certificate | None = None, ballots: Sequence[Ballot] | None = None) -> Claim:
+        """What is claimed of the answer, as a checker gets it."""
+        return Claim(
+            network=self.network,
+            manifest=self.manifest,
+            request=self.request,
+            receipt=self.receipt,
+            certificate=certificate or self.certificate(),
+            ballots=self.ballots() if ballots is None else ballots,
+            inputs=self.input_set,
+            outputs=self.outputs,
+        )
+
+    def ballots(self) -> tuple[Ballot, ...]:
+        """Everybody's, accepting; none where the tier has no committee."""
+        return tuple(self.ballot(i) for i in range(len(self.keys))) if "quorum" in rungs_of(self.tier) else ()
 
     @cached_property
     def file(self) -> ReceiptFile:
         """The whole proof, valid."""
-        return ReceiptFile(
-            format=1,
-            network=self.network.name,
-            chain_id=self.network.chain_id,
-            contract=self.network.contract,
-            manifest=self.signed_manifest,
-            request=self.request,
-            receipt=self.receipt,
-            certificate=self.certificate(),
-            ballots=() if self.tier == "signed" else tuple(self.ballot(i) for i in range(len(self.keys))),
-            inputs=self.input_set,
-            headers=tuple(t.header for t in self.outputs),
-            outputs=tuple(bytes(t.data) for t in self.outputs),
-        )
+        return file_of(self.claim(), self.signed_manifest)
 
 
 def some_hash(label: str) -> bytes:

@@ -3,19 +3,28 @@
 The convener may be the provider itself, so a certificate is checked as if its worst enemy had made it.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
-from tests.verify.scenes import NOW, SALT, Scene, bent, key_of, some_hash
+from tests.verify.scenes import NOW, SALT, Scene, bent, floats, key_of, some_hash
 from verify import halfagg
 from verify.ballots import Case, Sitting
 from verify.committee import Committee, committee_for
-from verify.events import AnswerReady, Faulted, MemberCommitted, MemberJudged
+from verify.events import Faulted, MemberCommitted, MemberJudged
+from verify.ladder import check_evidence
+from verify.member import Member
+from verify.openings import Outputs, place_of
 from verify.round import LocalRoundError, Round
-from verify.tiers import check_evidence, quorum
+from verify.tiers import quorum
+from wire.bounds import CLOCK_SKEW_MS
 from wire.canonical import Amount
 from wire.certificate import Certificate, QuorumEvidence
+from wire.errors import RemoteError
 from wire.inference import SignedReceipt, SignedRequest
-from wire.network import Network, Verifier
+from wire.network import Network, Registry, Verifier
+from wire.tensors import Tensor
 from wire.tier import Tier
 from wire.vote import Ballot, Reveal, SignedVote, Verdict, Vote, commitment, sign_commit, sign_vote
 
@@ -34,7 +43,8 @@ def failing(
     receipt: SignedReceipt = SCENE.receipt,
     ballots: tuple[Ballot, ...] = BALLOTS,
 ) -> set[str]:
-    return {c.name for c in check_evidence(network, request, receipt, certificate, ballots) if not c.ok}
+    claim = replace(SCENE.claim(certificate, ballots), network=network, request=request, receipt=receipt)
+    return {c.name for c in check_evidence(claim) if not c.ok}
 
 
 def forged(**changes: object) -> Certificate:
@@ -49,8 +59,8 @@ def signed_by(*members: int) -> bytes:
 
 def judging() -> Round:
     """A round in which all have committed and the answer is out."""
-    round_ = Round(SCENE.network, SCENE.committee, SCENE.request, NOW)
-    round_.handle(AnswerReady(SCENE.receipt), NOW)
+    round_ = Round(SCENE.network, SCENE.request, NOW)
+    round_.handle(SCENE.answer_ready, NOW)
     for i, key in enumerate(KEYS):
         assert round_.handle(MemberCommitted(key, SCENE.commit(i)), NOW)
     return round_
@@ -84,34 +94,35 @@ def test_a_member_that_votes_twice_counts_once() -> None:
 
 
 def test_a_vote_without_a_commit() -> None:
-    round_ = Round(SCENE.network, SCENE.committee, SCENE.request, NOW)
-    round_.handle(AnswerReady(SCENE.receipt), NOW)
+    round_ = Round(SCENE.network, SCENE.request, NOW)
+    round_.handle(SCENE.answer_ready, NOW)
     assert "voted when it was executing" in void(round_, 0, SCENE.vote(0))
 
 
 def test_a_reveal_that_does_not_open() -> None:
-    for reveal in (SCENE.reveal(some_hash("other")), bent(SCENE.reveal(), salt=some_hash("salt"))):
+    for part in ("outputs", "root", "salt"):
+        reveal = bent(SCENE.reveal(), **{part: some_hash("other")})
         assert "does not open" in void(judging(), 0, SCENE.vote(0), reveal)
 
 
 def test_a_commit_copied_from_another_verifier() -> None:
     """A lazy verifier repeats what another sealed, signs it itself, and repeats the other's reveal when it is out."""
     sealed = SCENE.commit(1).commit
-    round_ = Round(SCENE.network, SCENE.committee, SCENE.request, NOW)
+    round_ = Round(SCENE.network, SCENE.request, NOW)
     [fault] = round_.handle(MemberCommitted(KEYS[0], SCENE.commit(1)), NOW)  # sent as it is
     assert isinstance(fault, Faulted)
-    round_ = Round(SCENE.network, SCENE.committee, SCENE.request, NOW)
+    round_ = Round(SCENE.network, SCENE.request, NOW)
     copied = sign_commit(sealed, SCENE.keys[0], SCENE.network.domain)
     assert round_.handle(MemberCommitted(KEYS[0], copied), NOW) == ()  # nobody can tell yet
-    round_.handle(AnswerReady(SCENE.receipt), NOW)
+    round_.handle(SCENE.answer_ready, NOW)
     assert "does not open" in void(round_, 0, SCENE.vote(0))
 
 
 def test_a_verifier_that_seals_after_seeing_another_answer_cannot_open_to_it() -> None:
-    mine = commitment(KEYS[0], SCENE.digest, some_hash("junk"), SALT)
-    round_ = Round(SCENE.network, SCENE.committee, SCENE.request, NOW)
+    mine = commitment(KEYS[0], SCENE.digest, some_hash("junk"), Outputs(SCENE.outputs).root, SALT)
+    round_ = Round(SCENE.network, SCENE.request, NOW)
     round_.handle(MemberCommitted(KEYS[0], SCENE.commit(0, commitment=mine)), NOW)
-    round_.handle(AnswerReady(SCENE.receipt), NOW)
+    round_.handle(SCENE.answer_ready, NOW)
     assert "does not open" in void(round_, 0, SCENE.vote(0))  # reveals the provider's own outputs
 
 
@@ -136,7 +147,7 @@ def test_a_commit_replayed_from_another_request_network_committee_or_epoch() -> 
         SCENE.commit(0, epoch=8),
         sign_commit(SCENE.commit(0).commit, SCENE.keys[0], elsewhere),
     ):
-        round_ = Round(SCENE.network, SCENE.committee, SCENE.request, NOW)
+        round_ = Round(SCENE.network, SCENE.request, NOW)
         [fault] = round_.handle(MemberCommitted(KEYS[0], commit), NOW)
         assert isinstance(fault, Faulted)
 
@@ -181,22 +192,22 @@ def test_a_committee_chosen_by_the_attacker() -> None:
     vote = Vote(receipt=SCENE.receipt_digest, committee=committee.root, epoch=7, verdict=Verdict.ACCEPT)
     by_key = {k.public: k for k in own}
     votes = {i: sign_vote(vote, by_key[m.key], network.domain) for i, m in enumerate(committee.members)}
-    certificate = quorum.certify(network, committee, SCENE.receipt_digest, votes)
-    assert {"committee", "evidence"} <= failing(certificate, ballots=())
-    assert certificate.quorum is not None
-    lying = bent(certificate, quorum=bent(certificate.quorum, committee=SCENE.committee.root))
-    assert "evidence" in failing(lying, ballots=())
+    evidence = quorum.certify(network, committee, SCENE.receipt_digest, votes)
+    assert {"committee", "evidence"} <= failing(bent(REAL, quorum=evidence), ballots=())
+    lying = bent(evidence, committee=SCENE.committee.root)
+    assert "evidence" in failing(bent(REAL, quorum=lying), ballots=())
 
 
 def test_true_verifiers_that_were_not_drawn() -> None:
     """With more verifiers than seats, a provider can't pick the friendly ones."""
     scene = Scene(verifiers=8, size=4)
     left = [v for v in scene.network.verifiers if scene.committee.index_of(v.key) is None]
-    friends = Committee(scene.network.epoch, tuple(sorted(left, key=lambda v: v.key)))
+    friends = Committee(scene.network.epoch, tuple(sorted(left, key=lambda v: v.key)), (), (2, 3))
     keys = {key_of(f"verifier {i}").public: key_of(f"verifier {i}") for i in range(8)}
     vote = Vote(receipt=scene.receipt_digest, committee=friends.root, epoch=7, verdict=Verdict.ACCEPT)
     votes = {i: sign_vote(vote, keys[m.key], scene.network.domain) for i, m in enumerate(friends.members)}
-    certificate = quorum.certify(scene.network, friends, scene.receipt_digest, votes)
+    evidence = quorum.certify(scene.network, friends, scene.receipt_digest, votes)
+    certificate = bent(scene.certificate(), quorum=evidence)
     assert {"committee", "evidence"} <= failing(certificate, scene.network, scene.request, scene.receipt, ())
 
 
@@ -223,7 +234,7 @@ def test_a_certificate_moved_to_another_request() -> None:
 
 
 def test_a_signed_certificate_for_a_quorum_request_and_the_other_way_round() -> None:
-    plain = Certificate(tier="signed", receipt=SCENE.receipt_digest, quorum=None)
+    plain = Certificate(tier="signed", receipt=SCENE.receipt_digest)
     assert {"certificate tier", "evidence"} <= failing(plain, ballots=())
     assert "evidence" in failing(bent(plain, tier="quorum"), ballots=())
     scene = Scene(tier="signed")
@@ -232,7 +243,7 @@ def test_a_signed_certificate_for_a_quorum_request_and_the_other_way_round() -> 
     unsupported: tuple[Tier, ...] = ("tee", "zk", "sampled")
     for tier in unsupported:
         scene = Scene(tier=tier)
-        claimed = Certificate(tier=tier, receipt=scene.receipt_digest, quorum=None)
+        claimed = Certificate(tier=tier, receipt=scene.receipt_digest)
         assert failing(claimed, request=scene.request, receipt=scene.receipt, ballots=()) == {"evidence"}
 
 
@@ -276,3 +287,175 @@ def test_too_few_votes_are_never_certified() -> None:
     votes = {**SCENE.votes((0, 1, 2)), 3: SCENE.vote(3, Verdict.REJECT)}
     with pytest.raises(ValueError, match="void"):
         quorum.certify(SCENE.network, SCENE.committee, SCENE.receipt_digest, votes)
+
+
+BENCHED = Scene(verifiers=8, size=4)  # with one reserve, at place 4
+
+
+def certified_by(scene: Scene, places: Sequence[int]) -> QuorumEvidence:
+    """A certificate of these places' true votes with no guard before it."""
+    digest = scene.vote(0).vote.digest(scene.network.domain)
+    signed = [(scene.keys[i].public[1:], digest, scene.vote(i).signature) for i in places]
+    return QuorumEvidence(
+        committee=scene.committee.root,
+        epoch=scene.committee.epoch,
+        signers=quorum.bitmap(places, len(scene.committee.places)),
+        aggregate=halfagg.aggregate(signed),
+    )
+
+
+def failing_in(scene: Scene, evidence: QuorumEvidence, places: Sequence[int]) -> set[str]:
+    certificate = Certificate(tier="quorum", receipt=scene.receipt_digest, quorum=evidence)
+    return {c.name for c in check_evidence(scene.claim(certificate, [scene.ballot(i) for i in places])) if not c.ok}
+
+
+def test_an_early_reveal_is_void_and_shows_nothing_that_could_be_copied_in_time() -> None:
+    round_ = Round(SCENE.network, SCENE.request, NOW)
+    round_.handle(MemberCommitted(KEYS[0], SCENE.commit(0)), NOW)
+    assert "voted when it was committed" in void(round_, 0, SCENE.vote(0))
+    # who has committed before it saw the reveal is bound; who has not can't open what it copies
+    copied = sign_commit(SCENE.commit(0).commit, SCENE.keys[1], SCENE.network.domain)
+    round_.handle(MemberCommitted(KEYS[1], copied), NOW)
+    round_.handle(SCENE.answer_ready, NOW)
+    assert "does not open" in void(round_, 1, SCENE.vote(1))
+
+
+def test_a_vote_after_the_end_counts_for_nobody() -> None:
+    round_ = judging()
+    for i in range(2):
+        round_.handle(MemberJudged(KEYS[i], SCENE.reveal(), SCENE.vote(i)), NOW)
+    late = MemberJudged(KEYS[2], SCENE.reveal(), SCENE.vote(2))
+    assert round_.handle(late, round_.deadline_ms) == ()
+    assert round_.finish().result == "inconclusive"
+    with pytest.raises(LocalRoundError):
+        round_.handle(late, NOW)
+
+
+def test_a_reserve_certifies_only_from_its_own_place() -> None:
+    assert failing_in(BENCHED, certified_by(BENCHED, (0, 1, 4)), (0, 1, 4)) == set()
+    beyond = bent(certified_by(BENCHED, (0, 1, 4)), signers=quorum.bitmap((0, 1, 5), 6))
+    assert "evidence" in failing_in(BENCHED, beyond, (0, 1, 4))
+
+
+def test_a_reserve_that_was_not_drawn() -> None:
+    """A true verifier of the network's, but not on this bench, signs in the reserve's place."""
+    drawn = {m.key for m in BENCHED.committee.places}
+    other = next(key_of(f"verifier {i}") for i in range(8) if key_of(f"verifier {i}").public not in drawn)
+    vote = sign_vote(BENCHED.vote(0).vote, other, BENCHED.network.domain)
+    with pytest.raises(ValueError, match="void"):
+        quorum.certify(BENCHED.network, BENCHED.committee, BENCHED.receipt_digest, {**BENCHED.votes((0, 1)), 4: vote})
+    digest = vote.vote.digest(BENCHED.network.domain)
+    signed = [(BENCHED.keys[i].public[1:], digest, BENCHED.vote(i).signature) for i in (0, 1)]
+    aggregate = halfagg.aggregate([*signed, (other.public[1:], digest, vote.signature)])
+    assert "evidence" in failing_in(BENCHED, bent(certified_by(BENCHED, (0, 1, 4)), aggregate=aggregate), (0, 1, 4))
+
+
+def test_a_member_and_its_reserve_count_no_more_together_than_the_rule_lets_them() -> None:
+    """The convener has all of the bench sign beside the members it likes: each counts no more than a member does."""
+    for n in range(99):
+        scene = Scene(verifiers=30, size=8, weights=(1,) * 29 + (6,))
+        scene.__dict__["request"] = scene.ask(nonce=bytes([n]) * 32)
+        if any(v.weight == 6 for v in scene.committee.bench):
+            break
+    bench = tuple(range(8, 10))
+    assert scene.committee.weight(bench) == 2
+    few, enough = (0, 1, 2, *bench), (0, 1, 2, 3, *bench)
+    assert failing_in(scene, certified_by(scene, few), few) == {"quorum"}
+    assert failing_in(scene, certified_by(scene, enough), enough) == set()
+
+
+def test_a_committee_computed_from_a_stale_registry() -> None:
+    """A new epoch has begun: who still draws from the old list certifies nothing, and no verifier sits for it."""
+    was = Registry(**{name: getattr(SCENE.network, name) for name in Registry.__struct_fields__})
+    others = tuple(Verifier(key=key_of(f"new {i}").public, weight=1) for i in range(3))
+    listed = (*others, SCENE.network.verifiers[0])
+    now = bent(SCENE.network, epoch=8, from_ms=NOW, beacon=bytes(32), verifiers=listed, past=(was,))
+    assert "committee" in failing(REAL, network=now)
+    # the same certificate over a request of before the change is valid still
+    before = bent(now, from_ms=NOW + 1)
+    assert failing(REAL, network=before) == set()
+    # a commit that names the old committee is void
+    round_ = Round(now, SCENE.request, NOW)
+    place = round_.committee.index_of(listed[3].key)
+    assert place is not None
+    mine = next(i for i, key in enumerate(KEYS) if key == listed[3].key)
+    [fault, *_] = round_.handle(MemberCommitted(listed[3].key, SCENE.commit(mine)), NOW)
+    assert isinstance(fault, Faulted)
+    assert "another committee or epoch (7, here 8)" in fault.reason
+    # and a verifier that knows of the change has nothing to do with a request of the old epoch
+    with pytest.raises(RemoteError, match="epoch 7, which has not begun or is over"):
+        Member(before, SCENE.keys[0], SCENE.request, NOW + 1 + CLOCK_SKEW_MS)
+    Member(before, SCENE.keys[0], SCENE.request, NOW + CLOCK_SKEW_MS)  # but for clocks at the change
+
+
+def opening_round(scene: Scene, own: Sequence[Tensor]) -> Round:
+    """A round in which member 0 has sealed these outputs, and the answer is out."""
+    round_ = Round(scene.network, scene.request, NOW)
+    round_.handle(scene.answer_ready, NOW)
+    round_.handle(MemberCommitted(scene.keys[0].public, scene.commit(0, own)), NOW)
+    return round_
+
+
+def fault_of(scene: Scene, own: Sequence[Tensor], verdict: Verdict = Verdict.ACCEPT, **changes: object) -> str | None:
+    """What is wrong with member 0's vote, which claims a small distance; None where it counts."""
+    reveal = bent(scene.reveal(0, own, 3 if verdict == Verdict.ACCEPT else 12), **changes)
+    said = MemberJudged(scene.keys[0].public, reveal, scene.vote(0, verdict))
+    effects = opening_round(scene, own).handle(said, NOW)
+    return effects[0].reason if effects and isinstance(effects[0], Faulted) else None
+
+
+LARGE = Scene(outputs=(floats("scores", *(float(i % 97) for i in range(4096))),))
+NOISE = (floats("scores", *(float(i * 7919 % 89) for i in range(4096))),)
+
+
+def test_a_lazy_verifier_that_seals_noise_and_claims_a_small_distance() -> None:
+    assert "beyond the tolerance" in str(fault_of(SCENE, (floats("scores", 1.0, 1.0, 1.0),)))
+    assert "beyond the tolerance" in str(fault_of(LARGE, NOISE))
+    assert "another size" in str(fault_of(LARGE, (floats("scores", 0.0),)))
+    assert "opens nothing" in str(fault_of(LARGE, NOISE, opening=None))
+    # who says that the answers differ is believed to have others
+    assert fault_of(LARGE, NOISE, Verdict.REJECT) is None
+
+
+def test_a_lazy_verifier_that_opens_another_block_than_was_drawn() -> None:
+    """All of it is noise but one block, which is the one it would like to show."""
+    drawn = place_of(LARGE.receipt_digest, LARGE.keys[0].public, 16)
+    shown = (drawn + 1) % 16
+    data = bytearray(NOISE[0].data)
+    data[shown * 1024 : shown * 1024 + 1024] = LARGE.answer_ready.outputs[shown]
+    own = (Tensor(NOISE[0].header, bytes(data)),)
+    assert "another block than was drawn" in str(fault_of(LARGE, own, opening=Outputs(own).opened(shown)))
+    assert "beyond the tolerance" in str(fault_of(LARGE, own))
+
+
+def test_the_providers_own_bytes_are_opened_by_nobody_who_did_not_seal_them() -> None:
+    theirs = LARGE.answer_ready.outputs
+    place = place_of(LARGE.receipt_digest, LARGE.keys[0].public, 16)
+    sealed = Outputs(NOISE).opened(place)
+    for opening in (theirs.opened(place), bent(sealed, blocks=(theirs[place],))):
+        assert "not what it sealed" in str(fault_of(LARGE, NOISE, opening=opening))
+    assert "does not open the commitment" in str(fault_of(LARGE, NOISE, root=theirs.root, opening=theirs.opened(place)))
+    whole = LARGE.receipt.receipt.outputs
+    assert "does not open the commitment" in str(fault_of(LARGE, NOISE, outputs=whole, distance=0, opening=None))
+
+
+def test_nan_is_never_near_anything() -> None:
+    nan = float("nan")
+    poisoned = Scene(outputs=(floats("scores", nan, 1.0, 2.0),))
+    assert "beyond the tolerance" in str(fault_of(SCENE, (floats("scores", nan, -2.0, 1.25),)))
+    assert "beyond the tolerance" in str(fault_of(poisoned, (floats("scores", 1.0, 1.0, 2.0),)))
+    assert "beyond the tolerance" in str(fault_of(poisoned, (floats("scores", nan, 1.0, 2.0000002),)))
+
+
+def test_an_honest_verifier_on_other_hardware_is_no_lazy_one() -> None:
+    near = (floats("scores", *(float(i % 97) * (1 + 3e-7) for i in range(4096))),)
+    assert fault_of(LARGE, near) is None
+    assert fault_of(SCENE, (floats("scores", 0.5000001, -2.0, 1.25),)) is None
+
+
+def test_a_ballot_of_a_lazy_verifier_is_noticed_in_a_file_as_well() -> None:
+    lazy = Ballot(member=0, commit=LARGE.commit(0, NOISE), reveal=LARGE.reveal(0, NOISE, 3), vote=LARGE.vote(0))
+    ballots = [lazy, *(LARGE.ballot(i) for i in range(1, 4))]
+    failed = [c for c in check_evidence(LARGE.claim(LARGE.certificate(), ballots)) if not c.ok]
+    assert [c.name for c in failed] == ["ballots"]
+    assert "what it opens of scores is beyond the tolerance" in failed[0].detail

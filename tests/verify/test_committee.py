@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.verify.scenes import Scene, key_of, some_hash
+from tests.verify.scenes import NOW, Scene, key_of, some_hash
 from verify.committee import committee_for, draw
 from wire.eip712 import keccak256
 from wire.errors import RecordError
-from wire.network import Network, Verifier
+from wire.network import Network, Registry, Verifier
 
 REGISTRY = Scene(verifiers=12, size=5).network
 digests = st.binary(min_size=32, max_size=32)
@@ -66,7 +66,9 @@ def test_the_bytes_are_those_of_the_docstring() -> None:
     expected = next(v for i, v in enumerate(pool) if sum(p.weight for p in pool[: i + 1]) > ticket)
     committee = draw(network, digest, ())
     assert committee.members == (expected,)
-    text = network.epoch.to_bytes(32, "big") + expected.key + expected.weight.to_bytes(32, "big")
+    assert len(committee.bench) <= 1
+    text = network.epoch.to_bytes(32, "big") + (1).to_bytes(32, "big")
+    text += b"".join(v.key + v.weight.to_bytes(32, "big") for v in (expected, *committee.bench))
     assert committee.root == keccak256(text)
 
 
@@ -99,3 +101,65 @@ def test_one_signer_cannot_stand_in_the_registry_twice() -> None:
         verifiers = (network.verifiers[0], Verifier(key=second, weight=1))
         with pytest.raises(RecordError, match="listed twice"):
             draw(msgspec.structs.replace(network, verifiers=verifiers), bytes(32), ())
+
+
+QUORUMS = st.sampled_from([(1, 2), (2, 3), (3, 4), (1, 3)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(digests, st.lists(st.integers(1, 2**40), min_size=1, max_size=40), st.integers(1, 40), QUORUMS)
+def test_the_bench_is_drawn_after_the_members_and_gives_no_second_majority(
+    digest: bytes, weights: list[int], size: int, quorum: tuple[int, int]
+) -> None:
+    numerator, denominator = quorum
+    rules = {"quorum_numerator": numerator, "quorum_denominator": denominator}
+    network = msgspec.structs.replace(with_weights(weights, size), **rules)
+    committee = draw(network, digest, ())
+    members, bench, total = committee.members, committee.bench, committee.total
+    assert len({v.key for v in committee.places}) == len(committee.places)
+    assert len(members) == min(size, len(weights))
+    assert len(bench) <= min(-(-size // 4), len(weights) - len(members))
+    reserves = committee.counts[len(members) :]
+    assert reserves == tuple(min(v.weight, total // len(members)) for v in bench)
+    if bench:
+        # two disjoint sets of places never both exceed the quorum, and liars need over 1 - q of the members
+        assert denominator * sum(committee.counts) <= 2 * numerator * total
+        # a larger committee for the same request would have had them as members
+        larger = draw(network, digest, (), size + len(bench))
+        assert {v.key for v in larger.members} == {v.key for v in committee.places}
+
+
+def test_a_reserve_that_weighs_more_than_the_members_counts_their_mean() -> None:
+    network = with_weights([1] * 20 + [4], 8)
+    drawn = [draw(network, some_hash(f"request {n}"), ()) for n in range(60)]
+    heavy = [committee for committee in drawn if any(v.weight > 1 for v in committee.bench)]
+    assert heavy
+    assert all(committee.counts == (1,) * 10 for committee in heavy)
+
+
+def test_small_committees_have_no_bench_that_could_outvote_them() -> None:
+    sizes = {size: len(draw(with_weights([1] * 40, size), some_hash("x"), ()).bench) for size in range(1, 18)}
+    assert [sizes[k] for k in (1, 2, 3, 4, 5, 6, 8, 12, 16, 17)] == [0, 0, 1, 1, 1, 2, 2, 3, 4, 5]
+
+
+def test_the_payer_says_how_many_members_it_wants_and_gets_all_where_there_are_fewer() -> None:
+    scene = Scene(verifiers=12, size=5)
+    for asked, members, bench in ((0, 5, 1), (1, 1, 0), (8, 8, 2), (11, 11, 1), (12, 12, 0), (256, 12, 0)):
+        committee = committee_for(scene.network, scene.ask(committee=asked).request)
+        assert (len(committee.members), len(committee.bench)) == (members, bench)
+
+
+def test_the_registry_is_that_of_the_time_the_request_was_issued() -> None:
+    scene = Scene(verifiers=4)
+    network = scene.network
+    was = Registry(**{name: getattr(network, name) for name in Registry.__struct_fields__})
+    later = msgspec.structs.replace(
+        network, epoch=8, from_ms=NOW + 1, beacon=bytes(32), past=(was,), quorum_numerator=1, quorum_denominator=2,
+        verifiers=with_weights([1] * 9, 1).verifiers[4:],
+    )  # fmt: skip
+    assert committee_for(later, scene.request.request) == scene.committee
+    after = committee_for(later, scene.ask(issued_ms=NOW + 1).request)
+    assert (after.epoch, after.quorum) == (8, (1, 2))
+    assert not {v.key for v in after.members} & {v.key for v in scene.committee.members}
+    with pytest.raises(RecordError, match="before epoch 8"):
+        committee_for(msgspec.structs.replace(later, past=()), scene.request.request)

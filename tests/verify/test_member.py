@@ -6,6 +6,7 @@ from tests.verify.scenes import NOW, SALT, Scene, bent, floats, key_of
 from verify.ballots import Case, Sitting
 from verify.distance import INCOMPARABLE
 from verify.member import LocalMemberError, Member, ProviderEquivocation
+from verify.openings import Outputs
 from wire.bounds import CLOCK_SKEW_MS, MAX_REQUEST_LIFE_MS
 from wire.canonical import Amount
 from wire.errors import ErrorCode, RemoteError
@@ -14,7 +15,7 @@ from wire.tensors import Tensor, tensor_set
 from wire.vote import NOTHING, Verdict
 
 SCENE = Scene()
-CASE = Case(Sitting(SCENE.network, SCENE.committee, SCENE.digest), SCENE.receipt.receipt)
+CASE = Case(Sitting.of(SCENE.network, SCENE.request), SCENE.receipt.receipt, Outputs(SCENE.outputs))
 
 
 def member(request: SignedRequest | None = None, index: int = 1, now_ms: int = NOW) -> Member:
@@ -33,6 +34,7 @@ def test_an_equal_execution_accepts_with_a_whole_valid_ballot() -> None:
     assert seated.commit(SCENE.manifest, SCENE.outputs, SALT).commit.commit == SCENE.commit(1).commit
     said = seated.judge(SCENE.receipt, SCENE.outputs, NOW)
     assert (said.vote.vote.verdict, said.reveal.distance) == (Verdict.ACCEPT, 0)
+    assert said.reveal.opening is None  # the answer shows it already
     assert seated.ballot is not None
     assert seated.ballot.member == 1
     assert CASE.ballot_fault(seated.ballot) is None
@@ -45,6 +47,8 @@ def test_a_near_execution_accepts_and_a_far_one_rejects_both_validly() -> None:
         said = seated.judge(SCENE.receipt, SCENE.outputs, NOW)
         assert said.vote.vote.verdict == verdict
         assert said.reveal.distance > 0
+        assert said.reveal.opening is not None
+        assert len(said.reveal.opening.blocks) == 1
         assert seated.ballot is not None
         assert CASE.ballot_fault(seated.ballot) is None
 

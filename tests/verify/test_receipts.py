@@ -6,13 +6,15 @@ import pytest
 
 from tests.verify.scenes import NOW, SALT, Scene, bent, floats, key_of, some_hash
 from verify.checks import require
-from verify.receipts import check_answer, check_outputs, check_tokens, rows
+from verify.receipts import check_answer, check_asked, check_outputs, check_tokens, rows
+from wire.audit import UNSEEDED, seed_of
 from wire.bounds import CLOCK_SKEW_MS, MAX_REQUEST_LIFE_MS
 from wire.canonical import Amount
 from wire.errors import RecordError
 from wire.generation import generator_signature
-from wire.inference import Runtime, SignedReceipt, SignedRequest, Usage
+from wire.inference import SignedReceipt, SignedRequest, Usage
 from wire.tensors import Tensor, tensor_set
+from wire.tier import Tier
 
 SCENE = Scene(tier="signed")
 
@@ -39,7 +41,7 @@ LIES: list[tuple[dict[str, Any], str]] = [
     ({"model": some_hash("x")}, "model"),
     ({"inputs": some_hash("x")}, "inputs"),
     ({"outputs": some_hash("x")}, "output bytes"),
-    ({"runtime": Runtime(profile="fp16", backend=runtime.backend)}, "runtime"),
+    ({"runtime": bent(runtime, profile="fp16")}, "runtime"),
     ({"tier": "quorum"}, "tier"),
     ({"usage": Usage(units=2, tokens_in=0, tokens_out=0, compute_us=900)}, "usage"),
     ({"usage": Usage(units=1, tokens_in=0, tokens_out=1, compute_us=900)}, "tokens"),
@@ -73,6 +75,8 @@ REQUEST_CHANGES: list[dict[str, Any]] = [
     {"nonce": some_hash("x")},
     {"model": some_hash("x")},
     {"tier": "quorum"},
+    {"committee": 3},
+    {"seed": some_hash("x")},
     {"inputs": some_hash("x")},
     {"payer": key_of("x").address},
     {"provider": key_of("x").address},
@@ -93,6 +97,43 @@ def test_a_request_that_lives_too_long_is_refused() -> None:
     assert "times" in failing(SCENE.receipt, request)
 
 
+SEED = seed_of(SALT)
+ASKED: list[tuple[Tier, int, bytes, str]] = [
+    ("signed", 0, UNSEEDED, ""),
+    ("signed", 4, UNSEEDED, "a committee"),
+    ("signed", 0, SEED, "its seed"),
+    ("quorum", 0, UNSEEDED, ""),
+    ("quorum", 4, UNSEEDED, ""),
+    ("quorum", 4, SEED, "its seed"),
+    ("sampled", 0, SEED, ""),
+    ("sampled", 0, UNSEEDED, "its seed"),
+    ("sampled", 4, SEED, "a committee"),
+    ("tee", 0, UNSEEDED, ""),
+    ("zk", 4, UNSEEDED, "a committee"),
+    ("tee+sampled", 0, SEED, ""),
+    ("tee+sampled", 0, UNSEEDED, "its seed"),
+    ("tee+sampled", 4, SEED, "a committee"),
+    ("tee+quorum", 4, UNSEEDED, ""),
+    ("tee+quorum", 4, SEED, "its seed"),
+]
+
+
+@pytest.mark.parametrize(("tier", "committee", "seed", "wrong"), ASKED)
+def test_a_request_asks_for_what_its_tier_has_and_for_nothing_else(
+    tier: Tier, committee: int, seed: bytes, wrong: str
+) -> None:
+    check = check_asked(SCENE.ask(tier=tier, committee=committee, seed=seed))
+    assert (check.ok, wrong in check.detail) == (not wrong, True)
+
+
+def test_a_request_for_what_its_tier_has_not_is_no_part_of_a_proof() -> None:
+    """Both signed it so: the answer to it stays unproved."""
+    scene = Scene(tier="signed")
+    request = scene.ask(committee=4)
+    receipt = scene.answer(request=request.request.digest(scene.network.domain))
+    assert failing(receipt, request) == {"asked"}
+
+
 def test_another_manifest_inputs_or_outputs_are_found() -> None:
     assert "manifest" in failing(SCENE.receipt, manifest=bent(SCENE.manifest, description="other"))
     other = tensor_set([floats("image", 9.0, 2.0, 3.0, 4.0)])
@@ -109,7 +150,7 @@ def test_a_generators_tokens_are_counted_anew(has_text: bool) -> None:
     specs, _ = generator_signature(has_text=has_text)
     generator = bent(SCENE.manifest, interface="generate", inputs=specs)
     prompt = Tensor.of("input_ids", "INT64", (1, 2), bytes(16))
-    outputs = (Tensor.of("tokens", "INT64", (3,), bytes(24)),)
+    outputs = (Tensor.of("tokens", "INT64", (3,), bytes(24)), Tensor.of("scores", "FP32", (3,), bytes(12)))
 
     def holds(tokens_in: int, tokens_out: int) -> bool:
         usage = Usage(units=1, tokens_in=tokens_in, tokens_out=tokens_out, compute_us=900)
@@ -117,6 +158,26 @@ def test_a_generators_tokens_are_counted_anew(has_text: bool) -> None:
 
     assert [holds(2, 3), holds(2, 4), holds(2, 2), holds(2, 0)] == [True, False, False, False]
     assert holds(5, 3) is has_text  # nobody can count a text's tokens without the model's tokeniser
+
+
+@pytest.mark.parametrize(
+    ("interface", "tokens_in", "tokens_out", "holds"),
+    [
+        ("text", 9, 0, True),
+        ("text", 0, 0, True),
+        ("text", 9, 1, False),
+        ("tensors", 9, 0, False),
+        ("tensors", 0, 0, True),
+    ],
+)
+def test_a_text_models_tokens_are_read_and_none_is_drawn(
+    interface: str, tokens_in: int, tokens_out: int, holds: bool
+) -> None:
+    model = bent(SCENE.manifest, interface=interface)
+    usage = Usage(units=1, tokens_in=tokens_in, tokens_out=tokens_out, compute_us=900)
+    check = check_tokens(model, SCENE.answer(usage=usage), SCENE.input_set, SCENE.outputs)
+    assert check.ok is holds
+    assert ("provider's word" in check.detail) is (holds and interface == "text")  # what can't be checked is said
 
 
 def test_output_headers_that_lie_are_found_and_nothing_is_raised() -> None:

@@ -40,7 +40,8 @@ def test_a_quorum_answer_is_reported_whole() -> None:
     assert report.committee_size == 4
     assert report.rests_on[0] == (
         "More than two thirds of the weight of a committee of 4, drawn from the 4 verifiers that the network file "
-        "scene lists: they have equal weight, because no bonds exist yet. 4 of 4 executed the model and signed."
+        "scene lists for epoch 7: they have equal weight, because no bonds exist yet. 4 of 4 executed the model and "
+        "signed."
     )
     assert "within 1e-05" in " ".join(report.rests_on)
 
@@ -119,7 +120,7 @@ def with_ballot(**changes: Any) -> tuple[Ballot, ...]:
         ({"ballots": with_ballot(reveal=None)}, "ballots"),
         ({"ballots": with_ballot(reveal=None, vote=None)}, "ballots"),
         ({"ballots": with_ballot(vote=QUORUM.vote(2, Verdict.REJECT))}, "ballots"),
-        ({"ballots": with_ballot(reveal=QUORUM.reveal(bytes(32)))}, "ballots"),
+        ({"ballots": with_ballot(reveal=bent(QUORUM.reveal(), outputs=bytes(32)))}, "ballots"),
         ({"ballots": with_ballot(reveal=QUORUM.reveal(distance=1))}, "ballots"),
         ({"ballots": with_ballot(commit=QUORUM.abstention(2))}, "ballots"),
     ],
@@ -134,10 +135,10 @@ def test_only_the_inputs_that_were_asked_about_fit() -> None:
 
 
 def test_an_accept_must_lie_within_the_tolerance() -> None:
-    other = b"\x77" * 32
+    other = (floats("scores", 0.5000001, -2.0, 1.25),)
     for distance, good in ((bucket(1e-6), True), (bucket(1e-5), True), (bucket(1e-4), False), (0, False), (255, False)):
         ballot = Ballot(
-            member=2, commit=QUORUM.commit(2, other), reveal=QUORUM.reveal(other, distance), vote=QUORUM.vote(2)
+            member=2, commit=QUORUM.commit(2, other), reveal=QUORUM.reveal(2, other, distance), vote=QUORUM.vote(2)
         )
         ballots = (*FILE.ballots[:2], ballot, FILE.ballots[3])
         assert failing(bent(FILE, ballots=ballots)) == (set() if good else {"ballots"})

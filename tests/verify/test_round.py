@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from tests.verify.scenes import NOW, Scene, bent, key_of
-from verify.bounds import GRACE_MS, MAX_ROUND_MS, PATIENCE_FACTOR, PATIENCE_MS
+from verify.bounds import GRACE_MS, LATE_MS, MAX_ROUND_MS, PATIENCE_FACTOR, PATIENCE_MS
 from verify.events import (
     AnswerReady,
+    CallMember,
     Effect,
     Event,
     Faulted,
@@ -19,8 +20,10 @@ from verify.events import (
     Tally,
     TimePassed,
 )
+from verify.ladder import check_evidence
+from verify.openings import Outputs
 from verify.round import LocalRoundError, Round
-from verify.tiers import check_evidence
+from verify.tiers import quorum
 from wire.vote import Verdict
 
 SCENE = Scene()
@@ -28,7 +31,7 @@ KEYS = [k.public for k in SCENE.keys]
 
 
 def new(scene: Scene = SCENE) -> Round:
-    return Round(scene.network, scene.committee, scene.request, NOW)
+    return Round(scene.network, scene.request, NOW)
 
 
 def committed(member: int, scene: Scene = SCENE) -> MemberCommitted:
@@ -43,7 +46,7 @@ def judged(member: int, verdict: Verdict = Verdict.ACCEPT, scene: Scene = SCENE)
     return MemberJudged(scene.keys[member].public, scene.reveal(), scene.vote(member, verdict))
 
 
-ANSWER = AnswerReady(SCENE.receipt)
+ANSWER = SCENE.answer_ready
 
 
 def play(round_: Round, *events: Event, now_ms: int = NOW) -> list[Effect]:
@@ -61,7 +64,7 @@ def test_four_of_four() -> None:
     assert play(round_, ANSWER) == [SendReceipt(KEYS[0]), SendReceipt(KEYS[1])]  # only to those who have committed
     assert play(round_, committed(2)) == [SendReceipt(KEYS[2])]
     play(round_, judged(0), judged(1))
-    assert round_.tally == Tally(accept=2, reject=0, silent=0, outstanding=2)
+    assert round_.tally == Tally(accept=2, reject=0, silent=0, outstanding=2, bench=0)
     play(round_, judged(2))
     assert round_.certified  # 3 of 4 is more than two thirds
     assert not round_.over  # and the fourth has a little time
@@ -71,11 +74,11 @@ def test_four_of_four() -> None:
     assert round_.over
     outcome = round_.finish()
     assert outcome.result == "certified"
-    assert outcome.certificate is not None
-    assert outcome.certificate.quorum is not None
-    assert outcome.certificate.quorum.signers == b"\x0f"
+    assert outcome.evidence is not None
+    assert outcome.evidence.signers == b"\x0f"
     assert len(outcome.ballots) == 4
-    checks = check_evidence(SCENE.network, SCENE.request, SCENE.receipt, outcome.certificate, outcome.ballots)
+    certificate = bent(SCENE.certificate(), quorum=outcome.evidence)
+    checks = check_evidence(SCENE.claim(certificate, outcome.ballots))
     assert all(c.ok for c in checks), checks
     assert round_.finish() is outcome
 
@@ -89,9 +92,8 @@ def test_the_grace_ends_and_three_of_four_certify() -> None:
     play(round_, TimePassed(), now_ms=NOW + GRACE_MS)
     assert round_.over
     outcome = round_.finish()
-    assert outcome.certificate is not None
-    assert outcome.certificate.quorum is not None
-    assert outcome.certificate.quorum.signers == b"\x07"
+    assert outcome.evidence is not None
+    assert outcome.evidence.signers == b"\x07"
 
 
 def test_the_driver_may_finish_as_soon_as_it_is_certified() -> None:
@@ -111,7 +113,7 @@ def test_two_rejects_of_four_are_a_rejection_and_the_others_are_heard_for_a_mome
     play(round_, TimePassed(), now_ms=NOW + GRACE_MS)
     assert round_.over
     outcome = round_.finish()
-    assert (outcome.result, outcome.certificate) == ("rejected", None)
+    assert (outcome.result, outcome.evidence) == ("rejected", None)
     assert "2 rejected" in outcome.reason
     assert [b.member for b in outcome.ballots] == [0, 1]
 
@@ -123,7 +125,7 @@ def test_silence_of_every_kind_is_no_rejection() -> None:
     assert round_.due_ms == NOW + GRACE_MS
     outcome = round_.finish()
     assert outcome.result == "inconclusive"
-    assert round_.tally == Tally(accept=1, reject=0, silent=2, outstanding=1)
+    assert round_.tally == Tally(accept=1, reject=0, silent=2, outstanding=1, bench=0)
     assert [s.phase for s in outcome.standings] == [Phase.VOTED, Phase.ABSTAINED, Phase.FAILED, Phase.WAITING]
     assert [s.reason for s in outcome.standings] == ["", "no such model", "unreachable", ""]
 
@@ -131,7 +133,7 @@ def test_silence_of_every_kind_is_no_rejection() -> None:
 def test_a_vote_to_abstain_counts_for_nobody() -> None:
     round_ = new()
     play(round_, ANSWER, committed(0), judged(0, Verdict.ABSTAIN))
-    assert round_.tally == Tally(accept=0, reject=0, silent=1, outstanding=3)
+    assert round_.tally == Tally(accept=0, reject=0, silent=1, outstanding=3, bench=0)
 
 
 def test_the_deadline_ends_it_and_what_comes_later_does_not_count() -> None:
@@ -165,7 +167,7 @@ def test_without_an_answer_nothing_is_certified() -> None:
 
 def test_a_far_deadline_is_cut_and_time_never_runs_back() -> None:
     request = SCENE.ask(deadline_ms=NOW + 10 * MAX_ROUND_MS)
-    round_ = Round(SCENE.network, SCENE.committee, request, NOW)
+    round_ = Round(SCENE.network, request, NOW)
     assert round_.deadline_ms == NOW + MAX_ROUND_MS
     play(round_, TimePassed(), now_ms=NOW + MAX_ROUND_MS)
     play(round_, TimePassed(), now_ms=NOW)
@@ -176,14 +178,14 @@ def test_weight_and_not_heads_is_counted() -> None:
     scene = Scene(weights=(1, 1, 1, 7))
     heavy = next(i for i, m in enumerate(scene.committee.members) if m.weight == 7)
     round_ = new(scene)
-    play(round_, AnswerReady(scene.receipt), committed(heavy, scene), judged(heavy, scene=scene))
+    play(round_, scene.answer_ready, committed(heavy, scene), judged(heavy, scene=scene))
     assert round_.certified
 
 
 def test_two_thirds_are_not_more_than_two_thirds() -> None:
     scene = Scene(verifiers=3)
     round_ = new(scene)
-    play(round_, AnswerReady(scene.receipt))
+    play(round_, scene.answer_ready)
     for i in (0, 1):
         play(round_, committed(i, scene), judged(i, scene=scene))
     assert not round_.certified
@@ -196,8 +198,8 @@ LOCAL_ERRORS: list[Event] = [
     MemberJudged(key_of("stranger").public, SCENE.reveal(), SCENE.vote(0)),
     MemberFailed(b"", "nobody"),
     ANSWER,  # a second one
-    AnswerReady(SCENE.answer(request=bytes(32))),
-    AnswerReady(bent(SCENE.receipt, signature=bytes(65))),
+    AnswerReady(SCENE.answer(request=bytes(32)), Outputs(SCENE.outputs)),
+    AnswerReady(bent(SCENE.receipt, signature=bytes(65)), Outputs(SCENE.outputs)),
 ]
 
 
@@ -214,7 +216,7 @@ def test_a_drivers_mistake_raises_and_changes_nothing(event: Event) -> None:
 def test_an_unsigned_answer_leaves_room_for_the_right_one() -> None:
     round_ = new()
     with pytest.raises(LocalRoundError):
-        round_.handle(AnswerReady(bent(SCENE.receipt, signature=bytes(65))), NOW)
+        round_.handle(AnswerReady(bent(SCENE.receipt, signature=bytes(65)), Outputs(SCENE.outputs)), NOW)
     assert play(round_, committed(0), ANSWER) == [SendReceipt(KEYS[0])]
 
 
@@ -228,7 +230,7 @@ def test_after_finish_nothing_is_heard() -> None:
 def test_only_a_signed_quorum_request_opens_a_round() -> None:
     for request in (Scene(tier="signed").request, bent(SCENE.request, signature=bytes(65))):
         with pytest.raises(LocalRoundError):
-            Round(SCENE.network, SCENE.committee, request, NOW)
+            Round(SCENE.network, request, NOW)
 
 
 @pytest.mark.parametrize(
@@ -261,3 +263,128 @@ def test_a_vote_that_stands_cannot_be_unsaid() -> None:
     assert (round_.phases[0], round_.tally.accept, round_.tally.reject) == (Phase.VOTED, 1, 0)
     assert play(round_, MemberFailed(KEYS[0], "stream closed")) == []
     assert round_.finish().standings[0].fault == fault.reason
+
+
+BENCHED = Scene(verifiers=8, size=4)
+RESERVE = BENCHED.keys[4].public
+
+
+def calls(effects: list[Effect]) -> list[bytes]:
+    return [effect.member for effect in effects if isinstance(effect, CallMember)]
+
+
+def test_the_members_are_called_first_and_the_bench_is_not() -> None:
+    round_ = new(BENCHED)
+    assert calls(list(round_.begin(NOW))) == [k.public for k in BENCHED.keys[:4]]
+    assert round_.phases[4] is Phase.BENCH
+    assert round_.tally == Tally(accept=0, reject=0, silent=0, outstanding=4, bench=1)
+
+
+@pytest.mark.parametrize(
+    "silence",
+    [
+        MemberFailed(BENCHED.keys[0].public, "unreachable"),
+        MemberCommitted(BENCHED.keys[0].public, BENCHED.abstention(0), "no such model"),
+        MemberCommitted(BENCHED.keys[0].public, BENCHED.commit(1)),  # a copy
+    ],
+    ids=["fails", "abstains", "copies"],
+)
+def test_a_reserve_is_called_at_once_for_who_is_silent_and_certifies_in_its_place(silence: Event) -> None:
+    round_ = new(BENCHED)
+    assert calls(play(round_, silence)) == [RESERVE]
+    assert calls(play(round_, MemberFailed(BENCHED.keys[1].public, "gone"))) == []  # there is no second one
+    everyone = (2, 3, 4)
+    play(round_, BENCHED.answer_ready, *(committed(i, BENCHED) for i in everyone))
+    play(round_, *(judged(i, scene=BENCHED) for i in everyone))
+    assert round_.over  # all have said what they have to
+    outcome = round_.finish()
+    assert outcome.result == "certified"
+    assert outcome.evidence is not None
+    assert outcome.evidence.signers == b"\x1c"
+    assert "1 of 1 reserves were called" in outcome.reason
+    checks = check_evidence(BENCHED.claim(bent(BENCHED.certificate(), quorum=outcome.evidence), outcome.ballots))
+    assert all(c.ok for c in checks), checks
+
+
+def test_who_is_half_as_slow_again_as_others_has_a_reserve_called_for_it_and_counts_if_it_comes() -> None:
+    round_ = new(BENCHED)
+    play(round_, committed(1, BENCHED), now_ms=NOW + 300)
+    assert round_.due_ms == NOW + 60_000  # one of four is no measure
+    play(round_, committed(2, BENCHED), now_ms=NOW + 400)
+    assert round_.due_ms == NOW + 600
+    assert calls(play(round_, committed(3, BENCHED), TimePassed(), now_ms=NOW + 599)) == []
+    assert calls(play(round_, TimePassed(), now_ms=NOW + 600)) == [RESERVE]
+    assert round_.phases[0] is Phase.WAITING
+    play(round_, BENCHED.answer_ready, committed(0, BENCHED), judged(0, scene=BENCHED), now_ms=NOW + 700)
+    assert round_.tally == Tally(accept=1, reject=0, silent=0, outstanding=4, bench=0)
+
+
+def test_nobody_is_late_by_a_hair() -> None:
+    round_ = new(BENCHED)
+    play(round_, committed(1, BENCHED), committed(2, BENCHED), now_ms=NOW + 2)
+    assert round_.due_ms == NOW + 2 + LATE_MS
+    assert calls(play(round_, TimePassed(), now_ms=NOW + 1 + LATE_MS)) == []
+
+
+def test_who_has_committed_and_will_not_judge_is_late_too_but_not_while_it_waits_for_the_answer() -> None:
+    round_ = new(BENCHED)
+    play(round_, *(committed(i, BENCHED) for i in range(4)))
+    assert calls(play(round_, TimePassed(), now_ms=NOW + 5_000)) == []
+    play(round_, BENCHED.answer_ready, *(judged(i, scene=BENCHED) for i in (0, 1)), now_ms=NOW + 5_000)
+    assert round_.due_ms == NOW + 5_000 + LATE_MS
+    assert calls(play(round_, TimePassed(), now_ms=NOW + 5_000 + LATE_MS)) == [RESERVE]
+
+
+def test_a_decided_round_calls_nobody() -> None:
+    round_ = new(BENCHED)
+    play(round_, BENCHED.answer_ready, *(committed(i, BENCHED) for i in range(3)))
+    play(round_, *(judged(i, scene=BENCHED) for i in range(3)))
+    assert round_.due_ms == NOW + GRACE_MS
+    assert calls(play(round_, MemberFailed(BENCHED.keys[3].public, "gone"))) == []
+    assert round_.over
+
+
+def test_a_split_committee_has_its_bench_decide() -> None:
+    for last, result in ((Verdict.ACCEPT, "certified"), (Verdict.REJECT, "rejected")):
+        round_ = new(BENCHED)
+        play(round_, BENCHED.answer_ready, *(committed(i, BENCHED) for i in range(4)))
+        play(round_, judged(0, scene=BENCHED), judged(1, Verdict.REJECT, BENCHED))
+        assert calls(play(round_, judged(2, Verdict.REJECT, BENCHED))) == [RESERVE]
+        play(round_, judged(3, scene=BENCHED), committed(4, BENCHED), judged(4, last, BENCHED))
+        assert round_.over
+        assert round_.finish().result == result
+
+
+def test_the_bench_decides_for_who_is_late_and_would_have_decided() -> None:
+    scene = Scene(verifiers=12, size=8)  # six of eight are enough, and two are on the bench
+    first, second = (scene.keys[place].public for place in (8, 9))
+    round_ = new(scene)
+    play(round_, scene.answer_ready, *(committed(i, scene) for i in range(7)))
+    play(round_, *(judged(i, scene=scene) for i in range(5)), *(judged(i, Verdict.REJECT, scene) for i in (5, 6)))
+    assert calls(play(round_, TimePassed(), now_ms=NOW + LATE_MS)) == [first]  # for member 7, which never commits
+    play(round_, committed(8, scene), now_ms=NOW + LATE_MS)
+    assert calls(play(round_, judged(8, Verdict.REJECT, scene), now_ms=NOW + LATE_MS)) == [second]
+    play(round_, committed(9, scene), judged(9, scene=scene), now_ms=NOW + LATE_MS)
+    assert round_.certified
+
+
+def test_a_rejection_by_the_quorum_is_certified_as_such() -> None:
+    round_ = new()
+    play(round_, ANSWER, *(committed(i) for i in range(4)), *(judged(i, Verdict.REJECT) for i in range(3)))
+    outcome = round_.finish()
+    assert (outcome.result, outcome.evidence) == ("rejected", None)
+    assert outcome.rejection is not None
+    digest, network = SCENE.receipt_digest, SCENE.network
+    refused = quorum.check_aggregate(network, SCENE.request, digest, outcome.rejection, Verdict.REJECT)
+    assert all(c.ok for c in refused), refused
+    assert quorum.rejection(network, SCENE.request, SCENE.receipt, outcome.ballots) == outcome.rejection
+    assert quorum.rejection(network, SCENE.request, SCENE.receipt, outcome.ballots[:2]) is None
+
+
+def test_a_reserve_that_was_not_called_is_nobody_yet() -> None:
+    round_ = new(BENCHED)
+    before = state(round_)
+    for event in (committed(4, BENCHED), judged(4, scene=BENCHED), MemberFailed(RESERVE, "gone")):
+        with pytest.raises(LocalRoundError, match="not called"):
+            round_.handle(event, NOW + 10**9)
+        assert state(round_) == before

@@ -24,7 +24,13 @@ RECORDS: list[type[Record]] = sorted(
     },
     key=lambda kind: kind.__name__,
 )
-NOT_ON_THE_WIRE = {"Network", "Profile", "Verifier", "Signed"}  # the network file's content; what others share
+NOT_ON_THE_WIRE = {
+    "Network",
+    "Profile",
+    "Registry",
+    "Verifier",
+    "Signed",
+}  # the network file's content; what others share
 WIRE_RECORDS = [kind for kind in RECORDS if kind.__name__ not in NOT_ON_THE_WIRE]
 
 MANY = 3  # elements tried of any array

@@ -10,6 +10,8 @@ from eth_account.messages import encode_typed_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wire.attestation import Challenge
+from wire.audit import Audit
 from wire.canonical import encode
 from wire.cid import content_hash
 from wire.eip712 import Domain, StructType, keccak256
@@ -27,13 +29,18 @@ TYPES = {
     "Name": "Name(address publisher,bytes32 name)",
     "Offer": "Offer(address provider,bytes32 offer)",
     "Presence": "Presence(address peer,bytes32 presence)",
-    "Request": "Request(bytes32 nonce,bytes32 model,uint8 tier,bytes32 inputs,address payer,address provider,"
-    "uint128 maxPrice,uint64 issued,uint64 deadline)",
+    "Request": "Request(bytes32 nonce,bytes32 model,uint8 tier,uint16 committee,bytes32 seed,bytes32 inputs,"
+    "address payer,address provider,uint128 maxPrice,uint64 issued,uint64 deadline)",
     "Receipt": "Receipt(bytes32 request,bytes32 nonce,address payer,address provider,bytes32 model,bytes32 inputs,"
     "bytes32 outputs,bytes32 runtime,uint8 tier,uint64 units,uint64 tokensIn,uint64 tokensOut,uint64 computeUs,"
     "uint128 price,uint64 started,uint64 finished)",
     "Commit": "Commit(bytes32 request,bytes32 committee,uint64 epoch,bytes32 commitment)",
     "Vote": "Vote(bytes32 receipt,bytes32 committee,uint64 epoch,uint8 verdict)",
+    "Audit": "Audit(bytes32 receipt,bytes32 request,bytes32 model,address provider,bytes32 outputs,uint8 verdict,"
+    "uint8 distance,uint64 checked)",
+    "Challenge": "Challenge(address asker,address provider,bytes32 nonce,uint64 issued)",
+    "Fraud": "Fraud(uint8 kind,address culprit,bytes32 subject,bytes32 first,bytes32 second)",
+    "Circuit": "Circuit(address publisher,bytes32 circuit)",
     "Benchmark": "Benchmark(address measurer,bytes32 benchmark)",
     "Countersignature": "Countersignature(address provider,bytes32 benchmark)",
 }
@@ -100,6 +107,8 @@ def test_a_request_signs_its_own_fields(r: Request, domain: Domain) -> None:
             "nonce": r.nonce,
             "model": r.model,
             "tier": TIER_CODE[r.tier],
+            "committee": r.committee,
+            "seed": r.seed,
             "inputs": r.inputs,
             "payer": r.payer,
             "provider": r.provider,
@@ -146,6 +155,23 @@ def test_commits_and_votes_sign_their_own_fields(c: Commit, v: Vote, domain: Dom
     assert v.digest(domain) == ethereum_digest(TYPES["Vote"], domain, vote)
 
 
+@given(of(Audit), DOMAINS)
+@settings(max_examples=20)
+def test_an_audit_signs_its_own_fields(a: Audit, domain: Domain) -> None:
+    message = {
+        "receipt": a.receipt, "request": a.request, "model": a.model, "provider": a.provider, "outputs": a.outputs,
+        "verdict": int(a.verdict), "distance": a.distance, "checked": a.checked_ms,
+    }  # fmt: skip
+    assert a.digest(domain) == ethereum_digest(TYPES["Audit"], domain, message)
+
+
+@given(of(Challenge), DOMAINS)
+@settings(max_examples=20)
+def test_a_challenge_signs_its_own_fields(c: Challenge, domain: Domain) -> None:
+    message = {"asker": c.asker, "provider": c.provider, "nonce": c.nonce, "issued": c.issued_ms}
+    assert c.digest(domain) == ethereum_digest(TYPES["Challenge"], domain, message)
+
+
 @given(of(Request), DOMAINS)
 @settings(max_examples=10)
 def test_a_wallet_can_sign_a_request(request: Request, domain: Domain) -> None:
@@ -154,7 +180,8 @@ def test_a_wallet_can_sign_a_request(request: Request, domain: Domain) -> None:
         **{f: getattr(request, f) for f in request.__struct_fields__} | {"payer": NodeKey(secret).address}
     )
     message = {
-        "nonce": request.nonce, "model": request.model, "tier": TIER_CODE[request.tier], "inputs": request.inputs,
+        "nonce": request.nonce, "model": request.model, "tier": TIER_CODE[request.tier],
+        "committee": request.committee, "seed": request.seed, "inputs": request.inputs,
         "payer": request.payer, "provider": request.provider, "maxPrice": int(request.max_price),
         "issued": request.issued_ms, "deadline": request.deadline_ms,
     }  # fmt: skip
@@ -165,7 +192,7 @@ def test_a_wallet_can_sign_a_request(request: Request, domain: Domain) -> None:
 
 
 def test_nothing_signed_for_one_purpose_or_place_serves_another() -> None:
-    words = {"bytes32": bytes(32), "address": bytes(20), "uint64": 0, "uint8": 0, "uint128": 0}
+    words = {"bytes32": bytes(32), "address": bytes(20), "uint64": 0, "uint8": 0, "uint16": 0, "uint128": 0}
     domains = [Domain(chain_id=chain, contract=bytes([contract]) * 20) for chain in (1, 2) for contract in (1, 2)]
     digests = {s.digest(d, *(words[kind] for kind, _ in s.fields)) for s in STRUCTS.values() for d in domains}
     assert len(digests) == len(STRUCTS) * len(domains)

@@ -7,7 +7,7 @@ import pytest
 from wire.bounds import MAX_TEXT
 from wire.canonical import decode, encode
 from wire.errors import RecordError
-from wire.generation import MAX_STEP_IDS, MAX_STEP_TEXT, Tokens, generator_signature
+from wire.generation import MAX_STEP_IDS, MAX_STEP_TEXT, Tokens, forcing_signature, generator_signature
 
 
 def test_the_longest_text_of_a_step_fits_a_record() -> None:
@@ -36,5 +36,13 @@ def test_a_step_out_of_bounds_is_refused(step: Tokens) -> None:
 def test_a_generator_without_a_tokeniser_takes_and_gives_ids() -> None:
     with_text, without = generator_signature(has_text=True), generator_signature(has_text=False)
     assert [s.name for s in with_text[0]] == ["prompt", *(s.name for s in without[0][1:])]
-    assert [s.name for s in with_text[1]] == ["tokens", "text", "finish"]
-    assert ([s.name for s in without[1]], without[0][0].datatype) == (["tokens", "finish"], "INT64")
+    assert [s.name for s in with_text[1]] == ["tokens", "text", "finish", "scores"]
+    assert ([s.name for s in without[1]], without[0][0].datatype) == (["tokens", "finish", "scores"], "INT64")
+
+
+@pytest.mark.parametrize("has_text", [True, False])
+def test_a_check_takes_the_answers_tokens_too_and_tells_what_the_scores_are_held_against(has_text: bool) -> None:
+    asked, answered = generator_signature(has_text=has_text)
+    takes, gives = forcing_signature(has_text=has_text)
+    assert takes == (*asked, answered[0])
+    assert [s.name for s in gives] == ["scores", "scales", "gaps", *(s.name for s in answered[1:-1])]

@@ -16,7 +16,7 @@ from wire.inference import Backend
 from wire.keys import NodeKey
 from wire.manifest import File, Manifest, SignedManifest, read_manifest, sign_manifest
 from wire.name import Named, NameRecord, SignedName, read_name, sign_name
-from wire.offer import Offer, SignedOffer, offer_is_current, read_offer, sign_offer
+from wire.offer import Offer, SignedOffer, Terms, offer_is_current, read_offer, sign_offer
 from wire.presence import Presence, SignedPresence, read_presence, sign_presence
 from wire.tensors import TensorSpec
 
@@ -45,7 +45,8 @@ def manifest(**changes: Any) -> Manifest:
 
 def offer(**changes: Any) -> Offer:
     fields: dict[str, Any] = {
-        "peer": ALICE.public, "addresses": (), "model": bytes(32), "tiers": ("signed",), "price": Amount(1),
+        "peer": ALICE.public, "addresses": (), "model": bytes(32),
+        "tiers": (Terms(tier="signed", price=Amount(1), added_us=0, added_bytes=0),),
         "backend": Backend(name="onnxruntime", version="1", device="cpu", compute_capability=""),
         "profile": "ort-cpu", "compute_us": 1, "queue_depth": 0, "sequence": 1, "issued_ms": NOW,
         "expires_ms": NOW + MAX_OFFER_LIFE_MS,

@@ -1,7 +1,9 @@
-"""Tier `quorum`: more than two thirds of a committee's weight executed the model itself and accepted the answer.
+"""Rung `quorum`: more than two thirds of a committee's weight executed the model itself and accepted the answer.
 
-A certificate is a bitmap of who accepted and one half-aggregated signature of theirs, in the committee's order. The
-checker draws the committee anew; nothing about it is taken from whoever shows the certificate.
+A certificate is a bitmap of who accepted and one half-aggregated signature of theirs, in the order of the places. The
+checker draws the committee anew, from the registry that was in force when the request was issued; nothing about it is
+taken from whoever shows the certificate. The same over REJECT votes certifies that the committee refused a receipt: no
+proof of an answer, but of a provider that signed a wrong one.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from wire.certificate import Certificate, QuorumEvidence
+from wire.certificate import QuorumEvidence
 from wire.errors import RecordError
 from wire.inference import SignedReceipt, SignedRequest
 from wire.network import Network
@@ -18,36 +20,61 @@ from wire.vote import Ballot, SignedVote, Verdict, Vote
 from .. import halfagg
 from ..ballots import Case, Sitting
 from ..checks import Check, equal
-from ..committee import Committee, committee_for
+from ..committee import Committee, committee_for, draw
+from ..musig import group
+from ..policy import QuorumPolicy
+from ..sealing import sealed
+from .claim import Claim
 
 
 def certify(
-    network: Network, committee: Committee, receipt_digest: bytes, votes: Mapping[int, SignedVote]
-) -> Certificate:
-    """The certificate over the accepting `votes`, by the members' places; ValueError when they are not enough or void.
+    network: Network,
+    committee: Committee,
+    receipt_digest: bytes,
+    votes: Mapping[int, SignedVote],
+    verdict: Verdict = Verdict.ACCEPT,
+) -> QuorumEvidence:
+    """The evidence over the `votes` for this verdict, by their places; ValueError when they are not enough or void.
 
     Each signature is verified here, alone, since an aggregate can be valid over two invalid ones.
     """
-    accept = _accept(committee, receipt_digest)
-    members = sorted(votes)
-    for i in members:
-        if votes[i].vote != accept or not votes[i].is_signed(committee.members[i].key, network.domain):
+    vote = _vote(committee, receipt_digest, verdict)
+    places = sorted(votes)
+    for i in places:
+        if votes[i].vote != vote or not votes[i].is_signed(committee.places[i].key, network.domain):
             raise ValueError(f"the vote of member {i} is void: it cannot be aggregated")
-    if not network.accepts(committee.weight(members), committee.total):
-        raise ValueError("the accepting votes are not more than the quorum")
-    digest = accept.digest(network.domain)
-    signatures = [(committee.members[i].key[1:], digest, votes[i].signature) for i in members]
-    evidence = QuorumEvidence(
+    if not committee.carries(committee.weight(places)):
+        raise ValueError(f"the {verdict.name} votes are not more than the quorum")
+    digest = vote.digest(network.domain)
+    signatures = [(committee.places[i].key[1:], digest, votes[i].signature) for i in places]
+    return QuorumEvidence(
         committee=committee.root,
         epoch=committee.epoch,
-        signers=bitmap(members, len(committee.members)),
+        signers=bitmap(places, len(committee.places)),
         aggregate=halfagg.aggregate(signatures),
     )
-    return Certificate(tier="quorum", receipt=receipt_digest, quorum=evidence)
+
+
+def rejection(
+    network: Network, request: SignedRequest, receipt: SignedReceipt, ballots: Sequence[Ballot]
+) -> QuorumEvidence | None:
+    """The evidence that the committee rejected this receipt, of its valid ballots; None when they are not enough.
+
+    RecordError when there is no committee for the request.
+    """
+    case = Case(Sitting.of(network, request), receipt.receipt, None)
+    votes = {
+        b.member: b.vote
+        for b in ballots
+        if b.vote and b.vote.vote.verdict == Verdict.REJECT and case.ballot_fault(b) is None
+    }
+    if not case.sitting.committee.carries(case.sitting.committee.weight(votes)):
+        return None
+    return certify(network, case.sitting.committee, case.digest, votes, Verdict.REJECT)
 
 
 def bitmap(members: Sequence[int], size: int) -> bytes:
-    """The places of `members` in a committee of `size`: bit i of byte i // 8, least significant first."""
+    """The bits of these places in a committee of `size`: bit i of byte i // 8, least significant first."""
     return sum(1 << i for i in members).to_bytes((size + 7) // 8, "little")
 
 
@@ -59,38 +86,83 @@ def signers_in(signers: bytes, size: int) -> list[int]:
     return [i for i in range(size) if bits >> i & 1]
 
 
-def check(
+def signers(network: Network, request: SignedRequest, evidence: QuorumEvidence) -> tuple[Committee, list[int]]:
+    """The committee drawn anew, and the places of it that the evidence names; RecordError when it can't be."""
+    committee = committee_for(network, request.request)
+    return committee, signers_in(evidence.signers, len(committee.places))
+
+
+def _is_theirs(evidence: QuorumEvidence, keys: tuple[bytes, ...], digest: bytes) -> bool:
+    if evidence.form == "halfagg":
+        return halfagg.verify(evidence.aggregate, [(key[1:], digest) for key in keys])
+    try:
+        return group(keys).signed(digest, evidence.aggregate)
+    except RecordError:  # nobody, or more than can sign together
+        return False
+
+
+def check_aggregate(
     network: Network,
     request: SignedRequest,
-    receipt: SignedReceipt,
-    certificate: Certificate,
-    ballots: Sequence[Ballot],
+    receipt_digest: bytes,
+    evidence: QuorumEvidence,
+    verdict: Verdict = Verdict.ACCEPT,
 ) -> list[Check]:
-    """The committee drawn anew, the certificate against it, then every ballot; see `check_evidence` for the rest."""
-    if (evidence := certificate.quorum) is None:
-        return [Check("evidence", False, "there is no committee's signature in the certificate")]
+    """Did the committee of this request, drawn anew, give this verdict on this receipt? Three checks, or a failed one.
+
+    Request and receipt are the caller's to check: their signatures, and that they belong together.
+    """
     try:
-        committee = committee_for(network, request.request)
-        members = signers_in(evidence.signers, len(committee.members))
+        committee, places = signers(network, request, evidence)
     except RecordError as error:
         return [Check("evidence", False, str(error))]
-    case = Case(Sitting(network, committee, request.request.digest(network.domain)), receipt.receipt)
-    digest = _accept(committee, case.digest).digest(network.domain)
-    weight, total = committee.weight(members), committee.total
-    enough = network.accepts(weight, total)
-    valid = halfagg.verify(evidence.aggregate, [(committee.members[i].key[1:], digest) for i in members])
+    digest = _vote(committee, receipt_digest, verdict).digest(network.domain)
+    weight = committee.weight(places)
+    enough = committee.carries(weight)
+    said = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.ABSTAIN: "abstained"}[verdict]
+    valid = _is_theirs(evidence, tuple(committee.places[i].key for i in places), digest)
     other = "it was signed by another committee than the one drawn for this request"
+    if evidence.epoch != committee.epoch:
+        other += f": it is of epoch {evidence.epoch}, the network file says {committee.epoch} for that time"
     return [
         equal("committee", (evidence.committee, evidence.epoch), (committee.root, committee.epoch), other),
         Check(
-            "quorum", enough, f"{weight} of {total} in weight accepted" + ("" if enough else ", which is not enough")
+            "quorum",
+            enough,
+            f"{weight} of {committee.total} in weight {said}" + ("" if enough else ", which is not enough"),
         ),
         Check("evidence", valid, "the signers' aggregate" if valid else "the aggregate is not these signers'"),
-        _ballots(case, members, ballots),
     ]
 
 
-def _ballots(case: Case, members: Sequence[int], ballots: Sequence[Ballot]) -> Check:
+def check(claim: Claim, policy: QuorumPolicy) -> list[Check]:
+    """The committee drawn anew, the certificate against it, then every ballot, and whether that is good enough."""
+    network, request = claim.network, claim.request
+    if (evidence := claim.certificate.quorum) is None:
+        return [Check("evidence", False, "there is no committee's signature in the certificate")]
+    checks = check_aggregate(network, request, claim.digest, evidence)
+    try:
+        case = Case(Sitting.of(network, request), claim.receipt.receipt, sealed(claim.manifest, claim.outputs))
+        places = signers_in(evidence.signers, len(case.sitting.committee.places))
+    except RecordError as error:
+        return [*checks, Check("ballots", False, str(error))]
+    return [*checks, _ballots(case, places, claim.ballots), *_good_enough(claim, case.sitting, places, policy)]
+
+
+def _good_enough(claim: Claim, sitting: Sitting, places: Sequence[int], policy: QuorumPolicy) -> list[Check]:
+    asked, then = claim.request.request, claim.network.at(claim.request.request.issued_ms)
+    usual = draw(then, claim.digest, (asked.provider, asked.payer))  # of the size that the network file says
+    profile = claim.receipt.receipt.runtime.profile
+    return policy.check(
+        members=len(sitting.committee.members),
+        usual=len(usual.members),
+        weight=sitting.committee.weight(places),
+        profile=profile,
+        tolerance=then.tolerance(profile),
+    )
+
+
+def _ballots(case: Case, places: Sequence[int], ballots: Sequence[Ballot]) -> Check:
     """Every ballot is valid, no member has two, and there is an accepting one of each signer."""
     for ballot in ballots:
         if wrong := case.ballot_fault(ballot):
@@ -98,10 +170,38 @@ def _ballots(case: Case, members: Sequence[int], ballots: Sequence[Ballot]) -> C
     if any(a.member >= b.member for a, b in pairwise(ballots)):
         return Check("ballots", False, "they are not one a member, in the committee's order")
     accepting = {b.member for b in ballots if b.vote and b.vote.vote.verdict == Verdict.ACCEPT}
-    if missing := set(members) - accepting:
+    if missing := set(places) - accepting:
         return Check("ballots", False, f"there is no accepting ballot of member {min(missing)}, who signed")
     return Check("ballots", True, f"{len(ballots)}, each committed before its vote")
 
 
-def _accept(committee: Committee, receipt_digest: bytes) -> Vote:
-    return Vote(receipt=receipt_digest, committee=committee.root, epoch=committee.epoch, verdict=Verdict.ACCEPT)
+def _vote(committee: Committee, receipt_digest: bytes, verdict: Verdict) -> Vote:
+    return Vote(receipt=receipt_digest, committee=committee.root, epoch=committee.epoch, verdict=verdict)
+
+
+def rests_on(claim: Claim) -> tuple[str, ...]:
+    """The trust that is left."""
+    network, asked = claim.network.at(claim.request.request.issued_ms), claim.request.request.committee
+    assert claim.certificate.quorum is not None
+    committee, places = signers(network, claim.request, claim.certificate.quorum)
+    count, reserves, listed = len(committee.members), len(committee.bench), len(network.verifiers)
+    numerator, denominator = committee.quorum
+    share = "two thirds" if (numerator, denominator) == (2, 3) else f"{numerator}/{denominator}"
+    alike = len({v.weight for v in network.verifiers}) == 1
+    weights = "they have equal weight, because no bonds exist yet" if alike else "each has the weight listed there"
+    profile = claim.receipt.receipt.runtime.profile
+    tolerance = network.tolerance(profile)
+    near = "only a bit-identical answer" if tolerance is None else f"an answer within {tolerance:g} of its own"
+    what = "the largest output"
+    if claim.manifest.interface == "generate":  # text and tokens that follow from these numbers are its own, or tied
+        what = "the model's logits: each token is the one it drew itself, or was nearly tied with that"
+    few = f" {asked} were asked for, and more may not judge." if asked > count else ""
+    stood = f" {reserves} in reserve may stand in for the silent." if reserves else ""
+    return (
+        f"More than {share} of the weight of a committee of {count}, drawn from the {listed} verifiers that the "
+        f"network file {network.name} lists for epoch {committee.epoch}: {weights}.{few}{stood} {len(places)} of "
+        f"{len(committee.places)} executed the model and signed.",
+        "Whoever wrote that network file: it chose the verifiers, and the beacon that seeds the draw.",
+        "Whoever asked: the beacon is known beforehand, so that a payer could try requests until it liked a committee.",
+        f"Its rule for profile {profile}: a verifier accepts {near}, relative to {what}.",
+    )
