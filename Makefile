@@ -8,8 +8,10 @@ BIN := .venv/bin
 demo: setup
 	@$(BIN)/hallmark demo
 
+# In as many processes as there are cores, at most four; PYTEST_XDIST_AUTO_NUM_WORKERS=1 for a machine with little memory.
+# `.venv/bin/pytest` is the same in one process.
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadscope
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -43,6 +45,8 @@ conformance: setup
 
 bench: setup
 	@$(BIN)/python -m bench.certificates
+	@$(BIN)/python -m bench.proofs
+	@$(BIN)/python -m bench.attestations
 	@$(BIN)/python -m bench.answers
 	@$(BIN)/python -m bench.start
 	@$(BIN)/python -m bench.transport

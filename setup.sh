@@ -58,7 +58,7 @@ fi
 [ -x .venv/bin/python ] && .venv/bin/python -c 'import sys' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
 say "Installing Hallmark and its libraries into .venv (about a minute the first time) …"
 started=$(date +%s)
-.venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,oracle,dev]' &&
+.venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,oracle,zk,dev]' &&
     .venv/bin/python -c 'import libp2p, onnxruntime, magika, pytest, mypy, node' || {
     say "The libraries did not install; the lines above say why. Mend that and run make again."
     exit 1

@@ -2,7 +2,10 @@
 process of its own, against the plainest loop in one process.
 
 All run the same graph greedily with its cache, and their tokens are compared; runs are interleaved, so that the ratio
-holds when the machine's speed drifts.    python -m bench.generation [--tokens N] [--runs N] [--json]
+holds when the machine's speed drifts. And what a check of an answer from its tokens costs, of what the same worker took
+to make it: greedy, and drawn (temperature 0.8, top-k 40, top-p 0.95).
+
+    python -m bench.generation [--tokens N] [--runs N] [--json]
 """
 
 from __future__ import annotations
@@ -73,10 +76,17 @@ class Loop:
         return ids[1:]
 
 
-def request(first: int, count: int) -> list[Tensor]:
-    """A generator's inputs, in order: one id, so many tokens, greedy."""
-    one = (("max_tokens", "INT32", "<i", count), ("temperature", "FP32", "<f", 0), ("top_k", "INT32", "<i", 0),
-           ("top_p", "FP32", "<f", 1), ("seed", "UINT64", "<Q", 0))  # fmt: skip
+GREEDY = (0.0, 0, 1.0)
+DRAWN = (0.8, 40, 0.95)
+
+
+def request(first: int, count: int, way: tuple[float, int, float] = GREEDY) -> list[Tensor]:
+    """A generator's inputs, in order: one id, so many tokens, temperature, top-k and top-p."""
+    temperature, top_k, top_p = way
+    one = (
+        ("max_tokens", "INT32", "<i", count), ("temperature", "FP32", "<f", temperature),
+        ("top_k", "INT32", "<i", top_k), ("top_p", "FP32", "<f", top_p), ("seed", "UINT64", "<Q", first),
+    )  # fmt: skip
     return [
         Tensor.of("input_ids", "INT64", (1, 1), struct.pack("<q", first)),
         *(Tensor.of(name, kind, (1,), struct.pack(code, value)) for name, kind, code, value in one),  # type: ignore[arg-type]
@@ -139,8 +149,22 @@ def _ids(tensor: Tensor) -> tuple[int, ...]:
     return struct.unpack(f"<{tensor.header.shape[0]}q", tensor.data)
 
 
+async def check(engine: Engine, name: str, first: int, tokens: int, way: tuple[float, int, float]) -> float:
+    """The seconds of a check, of those of the generation that it checks; both in the same worker."""
+    inputs, began = request(first, tokens, way), time.perf_counter()
+    made = await engine.execute(name.encode(), inputs, deadline=600, on_tokens=lambda _: None)
+    marked = time.perf_counter()
+    found = await engine.execute(name.encode(), [*inputs, made.outputs[0]], deadline=600)
+    ended = time.perf_counter()
+    gaps = found.outputs[2]
+    if gaps.header.shape != (tokens,) or any(bytes(gaps.data)):
+        raise SystemExit("a check found other tokens than were drawn")
+    return (ended - marked) / (marked - began)
+
+
 async def _compare(engine: Engine, served: Served, name: str, loop: Loop, tokens: int, runs: int) -> dict[str, object]:
     times: dict[str, list[float]] = {"direct": [], "worker": [], "peer": [], "first": []}
+    checks: dict[str, list[float]] = {"check %": [], "check % (drawn)": []}
     for run in range(runs + 1):
         marks = [time.perf_counter()]
         expected = tuple(loop.generate(run, tokens))
@@ -151,6 +175,8 @@ async def _compare(engine: Engine, served: Served, name: str, loop: Loop, tokens
         marks.append(time.perf_counter())
         if not _ids(execution.outputs[0]) == answered == expected:
             raise SystemExit("the tokens are not the direct loop's")
+        for what, way in zip(checks, (GREEDY, DRAWN), strict=True):
+            checks[what].append(await check(engine, name, run, tokens, way))
         if run:  # the first warms all
             for what, seconds in zip(times, [*(b - a for a, b in pairwise(marks)), first], strict=True):
                 times[what].append(seconds)
@@ -159,8 +185,9 @@ async def _compare(engine: Engine, served: Served, name: str, loop: Loop, tokens
         for what in ("worker", "peer")
     }
     rates = {f"{what} tokens/s": round(tokens / median(times[what])) for what in ("direct", "worker", "peer")}
+    costs: dict[str, object] = {what: round(100 * median(found[1:]), 1) for what, found in checks.items()}
     first_ms = round(1000 * median(times["first"]), 1)
-    return {"what": name} | rates | shares | {"first token ms": first_ms, "load": round(os.getloadavg()[0], 1)}
+    return {"what": name} | rates | shares | costs | {"first token ms": first_ms, "load": round(os.getloadavg()[0], 1)}
 
 
 def main() -> None:

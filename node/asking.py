@@ -7,6 +7,7 @@ that is overloaded, and said when to come back, is asked again when nobody else 
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import trio
 
@@ -14,14 +15,19 @@ from wire.errors import ErrorCode, RemoteError
 from wire.generation import Tokens
 from wire.keys import peer_id_of
 from wire.offer import Offer
+from wire.tier import rungs_of
 
-from .attempt import Answered, NotProved, Question, attempt
+from .attempt import Answered, Question, attempt
+from .auditing.record import is_disputed, of_offer
+from .auditing.words import in_words
 from .bounds import MAX_ATTEMPTS, MAX_UNREACHABLE, OFFER_SECONDS, RESTS
 from .clock import now_ms
 from .control import Emit
 from .errors import CommandError, Exit
 from .finding import find_offers, refresh_offers
 from .peer import Peer
+from .tiers.rung import NotProved
+from .zk.expecting import told
 
 
 class _Tally:
@@ -59,7 +65,7 @@ async def ask(peer: Peer, question: Question, emit: Emit) -> Answered:
         # Whoever is asked gets half of what is left, as long as somebody else could be asked after it.
         now = trio.current_time()
         until = deadline if len(offers) == 1 else now + (deadline - now) / 2
-        if answer := await _try(peer, question, offers[0], until, tally, emit):
+        if answer := await _try(peer, question, _choose(peer, question, offers, emit), until, tally, emit):
             return answer
     if not tally.failures:
         raise _nobody(peer, question)
@@ -85,8 +91,11 @@ async def _try(
         text = tokens.text if has_text else None
         emit({"event": "tokens", "peer": name, "ids": list(tokens.ids), "text": text})
 
+    work = partial(attempt, peer, question, offer, until, hear)
     try:
-        return await attempt(peer, question, offer, until, hear)
+        if "zk" in rungs_of(question.tier) and (terms := offer.terms(question.tier)):
+            return await told(work, name, terms, emit)
+        return await work()
     except NotProved as error:
         tally.refused = True
         if error.dishonest:
@@ -130,10 +139,23 @@ def _acceptable(peer: Peer, question: Question, tried: set[bytes]) -> list[Offer
     without = tried | set(peer.distrust.current(now))
     offers = [
         offer
-        for offer in peer.board.offers(now, question.manifest.model, without=without)
-        if question.tier in offer.tiers and offer.price <= question.max_price
+        for offer in peer.board.offers(now, question.manifest.model, tier=question.tier, without=without)
+        if (terms := offer.terms(question.tier)) and terms.price <= question.max_price
     ]
     return sorted(offers, key=lambda o: o.peer != question.prefer)
+
+
+def _choose(peer: Peer, question: Question, offers: list[Offer], emit: Emit) -> Offer:
+    """The first whose answers no verifier disputed lately; only where all were disputed, one of them."""
+    if offers[0].peer == question.prefer:
+        return offers[0]
+    store, now = peer.local.store, now_ms()
+    for offer in offers:
+        if not is_disputed(store, offer, now):
+            return offer
+    name, record = peer_id_of(offers[0].peer), in_words(of_offer(store, offers[0]))
+    emit({"event": "disputed", "peer": name, "text": f"{name} is asked though verifiers disputed it: {record}"})
+    return offers[0]
 
 
 def _nobody(peer: Peer, question: Question) -> CommandError:
@@ -146,7 +168,7 @@ def _nobody(peer: Peer, question: Question) -> CommandError:
             "every provider of this model gave an answer that did not hold",
             "Wait for another provider.",
         )
-    cheapest = min((int(o.price) for o in offers if question.tier in o.tiers), default=None)
+    cheapest = min((int(terms.price) for o in offers if (terms := o.terms(question.tier))), default=None)
     if cheapest is not None and cheapest > question.max_price:
         return CommandError(
             Exit.NOT_FOUND,

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import trio
 
 from p2p import Channel
-from verify import Check, check_answer, check_evidence, committee_for, require
-from verify.tiers import quorum, signed
+from verify import STRICT, Check, Claim, Policy, check_answer, check_evidence, file_of, require
+from verify.tiers import quorum
+from verify.tiers.zk import describe
+from verify.zk.arithmetic import checked_by
+from wire.audit import UNSEEDED, seed_of
 from wire.canonical import Amount, encode
 from wire.certificate import Certificate
 from wire.errors import ErrorCode, RecordError, RemoteError
@@ -25,15 +28,17 @@ from wire.manifest import Manifest, SignedManifest
 from wire.offer import Offer
 from wire.receiptfile import ReceiptFile
 from wire.tensors import Tensor, TensorSet, check_headers, tensor_set
-from wire.tier import Tier
-from wire.vote import Ballot
+from wire.text import one_line
+from wire.tier import Tier, rungs_of
 
-from .ballots import count_ballots, kept_back
+from .ballots import kept_back
 from .bounds import ROUND_SECONDS, TENSOR_SECONDS
 from .clock import now_ms
-from .convening import convening
 from .peer import Peer
+from .proofs import receive_proof
 from .streaming import Heard, OnTokens
+from .tiers.getting import GIVEN_BY_PROVIDER, get_certificate, prepare
+from .tiers.rung import NotProved, Wanted
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Question:
     max_price: Amount
     seconds: float
     prefer: bytes | None = None  # the key of a provider to ask first
+    committee: int = 0  # members of a quorum; 0: as many as the network says
+    policy: Policy = STRICT  # what its asker is ready to believe
 
 
 @dataclass(frozen=True)
@@ -68,18 +75,6 @@ class Answered:
         return encode(self.file)
 
 
-class NotProved(Exception):
-    """This provider's answer does not hold; the text says what does not.
-
-    `dishonest` is False where the committee computed the very same outputs and refused them (they are not finite, say):
-    then the model or the input is to blame, and the provider did what it was asked.
-    """
-
-    def __init__(self, why: str, *, dishonest: bool = True) -> None:
-        super().__init__(why)
-        self.dishonest = dishonest
-
-
 async def attempt(
     peer: Peer, question: Question, offer: Offer, deadline: float, on_tokens: OnTokens | None = None
 ) -> Answered:
@@ -87,60 +82,51 @@ async def attempt(
 
     `on_tokens` hears a generator's tokens as they come: provisional until this returns, void when it raises.
     """
-    inputs = tensor_set(question.tensors)
-    request = _sign(peer, question, offer, inputs, deadline)
+    asked = _ask(peer, question, offer, deadline)
     peer_id = peer_id_of(offer.peer)
     peer.host.learn(peer_id, offer.addresses)
     try:
         with trio.move_on_at(deadline):
-            return await _exchange(peer, question, offer.peer, request, inputs, deadline, on_tokens)
+            return await _exchange(peer, question, offer.peer, asked, on_tokens)
         raise RemoteError(ErrorCode.TIMEOUT, "no proved answer within the time allowed")
     except RemoteError as error:
-        if question.tier == "quorum" and error.code not in (ErrorCode.UNREACHABLE, ErrorCode.REJECTED):
-            said = await kept_back(peer, request)
+        if "quorum" in rungs_of(question.tier) and error.code not in (ErrorCode.UNREACHABLE, ErrorCode.REJECTED):
+            said = await kept_back(peer, asked.request)
             if said and said.refused:
                 why = f"{said.rejected} of {said.size} verifiers rejected it, and it kept that back"
                 raise NotProved(why, dishonest=not said.same) from error
         raise
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One request as it was signed; `deadline` on trio's clock, `secret` decides over sampling."""
+
+    request: SignedRequest
+    secret: bytes
+    inputs: TensorSet
+    deadline: float
+
+
 async def _exchange(
-    peer: Peer,
-    question: Question,
-    provider: bytes,
-    request: SignedRequest,
-    inputs: TensorSet,
-    deadline: float,
-    on_tokens: OnTokens | None,
+    peer: Peer, question: Question, provider: bytes, asked: _Asked, on_tokens: OnTokens | None
 ) -> Answered:
-    found_at = trio.current_time()
+    found_at, request = trio.current_time(), asked.request
+    await prepare(peer, question.tier, provider, question.manifest.model, question.policy)
     async with peer.host.exchange(peer_id_of(provider), "infer") as channel:
         connected = trio.current_time()
         await channel.send(Ask(request=request, inputs=tuple(t.header for t in question.tensors)), question.tensors)
-        answer, outputs = await _hear(channel, question, deadline, on_tokens)
+        answer, outputs = await _hear(channel, question, asked.deadline, on_tokens)
         executed = trio.current_time()
-        _hold(check_answer(peer.network, question.specs, request, answer.receipt, inputs, outputs))
-        certificate, ballots = await _evidence(peer, question, request, answer.receipt, outputs, channel, deadline)
-    _hold(check_evidence(peer.network, request, answer.receipt, certificate, ballots))
+        _hold(check_answer(peer.network, question.specs, request, answer.receipt, asked.inputs, outputs))
+        claim = await _claim(channel, peer, question, asked, answer.receipt, outputs)
+    with checked_by(peer.checked.found):
+        _hold(check_evidence(claim, question.policy))
     verified = trio.current_time()
-    file = ReceiptFile(
-        format=1,
-        network=peer.network.name,
-        chain_id=peer.network.chain_id,
-        contract=peer.network.contract,
-        manifest=question.manifest,
-        request=request,
-        receipt=answer.receipt,
-        certificate=certificate,
-        ballots=ballots,
-        inputs=inputs,
-        headers=tuple(t.header for t in outputs),
-        outputs=tuple(bytes(t.data) for t in outputs),
-    )
-    signers, size = _signers(peer, request, certificate)
+    signers, size = _signers(claim)
     return Answered(
         outputs=tuple(outputs),
-        file=file,
+        file=file_of(claim, question.manifest),
         provider=provider,
         signers=signers,
         committee=size,
@@ -150,7 +136,7 @@ async def _exchange(
             "verify": (verified - executed) * 1000,
         },
         found_at=found_at,
-        proof=f"certified by {len(signers)} of {size} verifiers" if size else "signed by its provider alone",
+        proof=_proved_by(claim, len(signers), size),
     )
 
 
@@ -158,29 +144,43 @@ def _left(deadline: float) -> float:
     return max(0.0, deadline - trio.current_time())
 
 
-def _signers(peer: Peer, request: SignedRequest, certificate: Certificate) -> tuple[tuple[bytes, ...], int]:
-    """The keys that signed a certificate that holds, and the size of their committee; none in tier signed."""
-    if certificate.quorum is None:
+def _proved_by(claim: Claim, signers: int, size: int) -> str:
+    """One line on what a certificate that holds consists of."""
+    if claim.certificate.zk is not None:
+        return describe(claim.certificate.zk)
+    proved = [f"certified by {signers} of {size} verifiers"] if size else []
+    if claim.certificate.tee is not None:
+        proved.insert(0, f"attested ({claim.certificate.tee.kind})")
+    return ", ".join(proved) or "signed by its provider alone"
+
+
+def _signers(claim: Claim) -> tuple[tuple[bytes, ...], int]:
+    """The keys that signed a certificate that holds, and the size of their committee; none without a quorum."""
+    if claim.certificate.quorum is None:
         return (), 0
-    members = committee_for(peer.network, request.request).members
-    places = quorum.signers_in(certificate.quorum.signers, len(members))
-    return tuple(members[i].key for i in places), len(members)
+    committee, places = quorum.signers(claim.network, claim.request, claim.certificate.quorum)
+    return tuple(committee.places[i].key for i in places), len(committee.members)
 
 
-def _sign(peer: Peer, question: Question, offer: Offer, inputs: TensorSet, deadline: float) -> SignedRequest:
-    now = now_ms()
+def _ask(peer: Peer, question: Question, offer: Offer, deadline: float) -> _Asked:
+    now, inputs, secret = now_ms(), tensor_set(question.tensors), secrets.token_bytes(32)
+    terms = offer.terms(question.tier)
+    if terms is None:
+        raise RemoteError(ErrorCode.UNSUPPORTED, f"its offer has no tier {question.tier}")
     request = Request(
         nonce=secrets.token_bytes(32),
         model=question.manifest.model,
         tier=question.tier,
+        committee=question.committee if "quorum" in rungs_of(question.tier) else 0,
+        seed=seed_of(secret) if "sampled" in rungs_of(question.tier) else UNSEEDED,
         inputs=inputs.hash(),
         payer=peer.local.key.address,
         provider=address_of(offer.peer),
-        max_price=offer.price,  # no more than was offered, whatever the user would have paid
+        max_price=terms.price,  # no more than was offered, whatever the user would have paid
         issued_ms=now,
         deadline_ms=now + max(1, int((deadline - trio.current_time()) * 1000)),
     )
-    return sign_request(request, peer.local.key, peer.network.domain)
+    return _Asked(sign_request(request, peer.local.key, peer.network.domain), secret, inputs, deadline)
 
 
 async def _hear(
@@ -219,43 +219,28 @@ def _hold(checks: Sequence[Check]) -> None:
         raise NotProved(str(error)) from error
 
 
-async def _evidence(
-    peer: Peer,
-    question: Question,
-    request: SignedRequest,
-    receipt: SignedReceipt,
-    outputs: Sequence[Tensor],
-    channel: Channel,
-    deadline: float,
-) -> tuple[Certificate, tuple[Ballot, ...]]:
-    """The tier's evidence: from the provider, or, when it keeps it back, from the committee itself."""
-    if question.tier == "signed":
-        return signed.certify(receipt.receipt.digest(peer.network.domain)), ()
-    try:
-        # Half of what is left, so that there is time to ask the committee oneself.
-        left = (deadline - trio.current_time()) / 2
-        proof = await channel.receive(Proof, timeout=min(ROUND_SECONDS, left))
-        if proof.certificate is not None:
-            return proof.certificate, proof.ballots
-        ballots, reason = proof.ballots, proof.reason
-    except RemoteError as error:
-        ballots, reason = (), str(error)
-    try:
-        said = count_ballots(peer.network, request, receipt, ballots)
-        if not said.refused:  # a rejection that is shown needs no second opinion; anything else is asked anew
-            async with convening(peer, request, question.tensors) as round_:
-                round_.answer(receipt, outputs)
-                outcome = await round_.outcome()
-            if outcome.certificate is not None:
-                return outcome.certificate, outcome.ballots
-            said = count_ballots(peer.network, request, receipt, outcome.ballots)
-            reason = outcome.reason
-    except RecordError as error:  # the network file lists nobody who may judge: this offer cannot be proved
-        raise RemoteError(ErrorCode.UNSUPPORTED, str(error)) from error
-    if said.refused and said.same:
-        raise NotProved(
-            "the committee has the same outputs and refuses them: they are not finite numbers", dishonest=False
-        )
-    if said.refused:
-        raise NotProved(f"{said.rejected} of {said.size} verifiers rejected it")
-    raise RemoteError(ErrorCode.REJECTED, f"the committee came to no decision: {reason}")
+async def _claim(
+    channel: Channel, peer: Peer, question: Question, asked: _Asked, receipt: SignedReceipt, outputs: Sequence[Tensor]
+) -> Claim:
+    """The answer with its certificate, from the provider and, where that keeps it back, from elsewhere."""
+    request, deadline = asked.request, asked.deadline
+    certificate = Certificate(tier=question.tier, receipt=receipt.receipt.digest(peer.network.domain))
+    proof = Proof(certificate=certificate, ballots=(), reason="")
+    if GIVEN_BY_PROVIDER & set(rungs_of(question.tier)):
+        try:
+            left = deadline - trio.current_time()
+            if "quorum" in rungs_of(question.tier):  # half of it, so that there is time to ask the committee oneself
+                left = min(ROUND_SECONDS, left / 2)
+            proof = await receive_proof(channel, left)
+        except RemoteError as error:
+            proof = Proof(certificate=certificate, ballots=(), reason=one_line(str(error)))
+    wanted = Wanted(
+        peer=peer, manifest=question.specs, request=request, secret=asked.secret, inputs=question.tensors,
+        receipt=receipt, outputs=outputs, certificate=proof.certificate, ballots=proof.ballots, reason=proof.reason,
+        deadline=deadline,
+    )  # fmt: skip
+    certificate, ballots = await get_certificate(wanted)
+    return Claim(
+        network=peer.network, manifest=question.specs, request=request, receipt=receipt, certificate=certificate,
+        ballots=ballots, inputs=asked.inputs, outputs=outputs,
+    )  # fmt: skip

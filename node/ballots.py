@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import trio
 
-from verify import committee_for
-from verify.ballots import Case, Sitting
+from verify import Case, Outputs, Sitting
 from wire.canonical import encode
 from wire.committee import AskBallot, BallotReply
 from wire.errors import RecordError, RemoteError
@@ -18,6 +17,7 @@ from wire.network import Network, Verifier
 from wire.vote import Ballot, Verdict
 
 from .bounds import BALLOT_SECONDS
+from .fraud.meeting import note
 from .peer import Peer
 
 
@@ -32,14 +32,23 @@ class Count:
     same: bool  # whoever rejected had the very outputs of the receipt
 
 
-def count_ballots(network: Network, request: SignedRequest, receipt: SignedReceipt, ballots: Sequence[Ballot]) -> Count:
-    """Count the verdicts of the valid ballots on this receipt."""
-    committee = committee_for(network, request.request)
-    case = Case(Sitting(network, committee, request.request.digest(network.domain)), receipt.receipt)
+def count_ballots(
+    network: Network,
+    request: SignedRequest,
+    receipt: SignedReceipt,
+    ballots: Sequence[Ballot],
+    answer: Outputs | None,
+) -> Count:
+    """Count the verdicts of the valid ballots on this receipt; `answer` is the sealed part of it, where it is known.
+
+    RecordError when nobody may judge the request.
+    """
+    case = Case(Sitting.of(network, request), receipt.receipt, answer)
+    committee = case.sitting.committee
     verdicts = {b.member: b.vote.vote.verdict for b in ballots if b.vote and case.ballot_fault(b) is None}
     said = list(verdicts.values())
     against = committee.weight([member for member, verdict in verdicts.items() if verdict == Verdict.REJECT])
-    refused = not network.accepts(committee.total - against, committee.total)
+    refused = not committee.carries(sum(committee.counts) - against)
     same = all(
         b.reveal is not None and b.reveal.outputs == receipt.receipt.outputs
         for b in ballots
@@ -54,7 +63,7 @@ async def kept_back(peer: Peer, request: SignedRequest) -> Count | None:
     So a provider that was rejected can't pass for one that failed.
     """
     try:
-        committee = committee_for(peer.network, request.request)
+        committee = Sitting.of(peer.network, request).committee
     except RecordError:
         return None
     replies: list[BallotReply] = []
@@ -72,12 +81,13 @@ async def kept_back(peer: Peer, request: SignedRequest) -> Count | None:
 
     with trio.move_on_after(BALLOT_SECONDS):
         async with trio.open_nursery() as nursery:
-            for member in committee.members:
+            for member in committee.places:
                 nursery.start_soon(ask, member)
     # A member may show another receipt than the rest do: that must not hide what they rejected.
     shown = {encode(r.receipt): r.receipt for r in replies if r.receipt and _answers(peer.network, request, r.receipt)}
     ballots = [r.ballot for r in replies]
-    counts = [count_ballots(peer.network, request, receipt, ballots) for receipt in shown.values()]
+    await note(peer, request, list(shown.values()), ballots)
+    counts = [count_ballots(peer.network, request, receipt, ballots, None) for receipt in shown.values()]
     return max(counts, key=lambda count: (count.rejected, count.accepted), default=None)
 
 

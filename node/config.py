@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,6 +18,7 @@ from multiaddr import Multiaddr
 from engine import KINDS, Wanted
 from wire.manifest import Tag
 from wire.presence import Role
+from wire.tier import TIERS
 
 from .datadir import DataDir
 from .errors import CommandError, Exit
@@ -28,34 +29,39 @@ RANGES = {
     "max_batch": (1, 1024),
     "memory": (2**28, 2**50),
     "model_memory": (2**26, 2**50),
+    "card_memory": (0, 2**50),
     "threads": (1, 1024),
     "max_length": (1, 2**20),
     "quota": (0, 2**62),
     "upload_rate": (0, 2**62),
 }
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a size given as a text
-SIZES = ("quota", "upload_rate", "memory", "model_memory")
+SIZES = ("quota", "upload_rate", "memory", "model_memory", "card_memory")
 ROLES: tuple[Role, ...] = ("hub", "provider", "verifier")  # those this release runs
+AttesterName = Literal["auto", "none", "dev"]
 HubPolicy = Literal["everything", "publishers", "tags", "pinned"]
-CHOICES = {"hub_policy": get_args(HubPolicy), "backend": ("auto", *KINDS)}
+CHOICES = {"hub_policy": get_args(HubPolicy), "backend": ("auto", *KINDS), "attester": get_args(AttesterName)}
 
 
 @dataclass(frozen=True)
 class Config:
     """What a node runs with. Field names are the keys of config.toml and, in capitals after HALLMARK_, of the
-    environment; lists are comma-separated there."""
+    environment; lists are comma-separated there, and prices by tier are `quorum=50,tee=20`."""
 
     network: str = ""  # a name in <data-dir>/networks, or a path; "" where there is only one
     roles: tuple[str, ...] = ("hub",)
     listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
     bootstraps: tuple[str, ...] = ()
     price: int = 0  # per request, in the token's smallest unit
+    tier_price: Mapping[str, int] = field(default_factory=dict)  # by tier, where it is not `price`
     max_models: int = 8  # models held in memory at once
     memory: int = 8 * 2**30  # bytes that all of them may take, or a text such as "8 GiB"
     model_memory: int = 4 * 2**30  # bytes that one of them may take, its files counted
+    card_memory: int = 0  # bytes of a card that all of them may take, each with its `model_memory`; 0 for 90% of it
     max_batch: int = 64  # rows of waiting requests that are executed together; 1: none are
     threads: int = 1  # of one execution
     backend: Wanted = "auto"  # what executes models; `auto` is the best that executes here
+    attester: AttesterName = "auto"  # what attests a provider: the hardware, where there is any; `dev` proves nothing
     max_length: int = 512  # what TensorRT builds engines for, in dims that are not rows
     quota: int = 0  # bytes that the files of models may take on disk, or a text such as "20 GiB"; 0 for no bound
     upload_rate: int = 0  # bytes a second that go to those who fetch models, or such a text; 0 for no bound
@@ -102,20 +108,12 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, place: str) -> Any:
     default = getattr(Config(), name)
+    if isinstance(default, Mapping):
+        return _prices(name, value, place)
     if name in SIZES and isinstance(value, str):
         value = _bytes(value)
     if isinstance(default, int):
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            number = -1
-        least, most = RANGES[name]
-        if not least <= number <= most or isinstance(value, bool | float):
-            wanted = f"{name} is a whole number, {least} to {most}" + (
-                ', or a size such as "20 GiB".' if name in SIZES else "."
-            )
-            raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", wanted)
-        return number
+        return _number(name, value, place)
     if isinstance(default, str):
         if not isinstance(value, str):
             raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", f"{name} is a text.")
@@ -128,6 +126,36 @@ def _typed(name: str, value: Any, place: str) -> Any:
     for item in items:
         _check_item(name, item, place)
     return tuple(dict.fromkeys(items))
+
+
+def _number(name: str, value: Any, place: str, of: str = "") -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = -1
+    least, most = RANGES[name]
+    if not least <= number <= most or isinstance(value, bool | float):
+        sizes = ', or a size such as "20 GiB"' if name in SIZES else ""
+        wanted = f"{name} is a whole number, {least} to {most}{sizes}."
+        raise CommandError(Exit.CONFIG, f"{place}: {name}{of} is {value!r}", wanted)
+    return number
+
+
+def _prices(name: str, value: Any, place: str) -> dict[str, int]:
+    """Prices by tier: a table of the file's, or texts such as "quorum=50"."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, list | tuple):
+        parts = [str(text).partition("=") for text in value]
+        value = {tier.strip(): price for tier, _, price in parts}
+    if not isinstance(value, dict):
+        example = "[tier_price] has a line for each tier that has a price of its own, such as quorum = 50."
+        raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", example)
+    for tier in value:
+        if tier not in TIERS:
+            known = f"Tiers: {', '.join(TIERS)}. A tier's price, as a flag: quorum=50."
+            raise CommandError(Exit.CONFIG, f"{place}: {name}: there is no tier {tier!r}", known)
+    return {tier: _number("price", price, place, f" of tier {tier}") for tier, price in value.items()}
 
 
 def _bytes(text: str) -> int | str:

@@ -39,12 +39,31 @@ class DataDir:
         return self.path / "engines"
 
     @property
+    def circuits(self) -> Path:
+        """Circuits that this provider proves, made anew at each start."""
+        return self.path / "circuits"
+
+    @property
     def peerbook(self) -> Path:
         return self.path / "peers"
 
     @property
     def petnames(self) -> Path:
         return self.path / "petnames.toml"
+
+    @property
+    def attester_key(self) -> Path:
+        """The development attester's, where one is configured."""
+        return self.path / "attester.key"
+
+    @property
+    def collateral(self) -> Path:
+        """What Intel says of kinds of platform: checked, or laid there by the operator (see `attesting.collateral`)."""
+        return self.path / "collateral"
+
+    @property
+    def policy(self) -> Path:
+        return self.path / "policy.toml"
 
     @property
     def caught_up(self) -> Path:

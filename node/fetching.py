@@ -17,6 +17,7 @@ from .control import Emit
 from .finding import holders
 from .peer import Peer
 from .pulling import QUIET, Pulling
+from .zk.knowing import fetch_circuits
 
 LOOK_EVERY = 5.0  # seconds between two looks for further peers while a model is fetched
 
@@ -56,6 +57,8 @@ async def fetch_model(
             await fetch_blob(peer.host, peers, file.blob, store, progress, _more_holders(peer, signed.model))
             size += pulling.fetched
         await store.in_thread(partial(store.models.put, signed, mirrored_ms=now_ms() if mirrored else 0))
+        if manifest.interface == "tensors":
+            await fetch_circuits(peer, signed.model, manifest, peers)
     peer.local.models_changed.notify()
     return Fetched(size, trio.current_time() - started)
 

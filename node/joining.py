@@ -20,7 +20,7 @@ async def wait_for_peers(peer: Peer, emit: Emit) -> None:
         emit({"event": "joining", "text": "looking for a first peer"})
     with trio.move_on_after(JOIN_SECONDS):
         while not peer.host.connected():
-            tried = peer.host.bootstrap_report()
+            tried = [a for a in peer.host.bootstrap_report() if a.source == "bootstrap"]  # a saved peer may fail first
             if not peer.bootstraps or (len(tried) >= peer.bootstraps and all(a.failure for a in tried)):
                 break
             await trio.sleep(0.05)

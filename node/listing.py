@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from storage import Store
 from wire.canonical import decode
-from wire.catalogue import MAX_ENTRIES, MAX_REPLY, AskModels, Listed, Models
+from wire.catalogue import MAX_ENTRIES, MAX_GONE, MAX_REPLY, AskModels, Listed, Models
 from wire.eip712 import Domain
 from wire.errors import RecordError
 from wire.manifest import Manifest, SignedManifest, read_manifest
@@ -36,8 +36,16 @@ def list_models(store: Store, question: AskModels, is_held: Callable[[SignedMani
         entries = [_listed(store, signed, is_held) for signed in page.models]
         fitting = _fitting(entries)
         if fitting == len(entries):
-            return Models(entries=tuple(entries), cursor=page.cursor)
+            gone = () if entries or question.cursor else _gone(store, question)
+            return Models(entries=tuple(entries), cursor=page.cursor, gone=gone)
         limit = fitting  # searched again, since only the search knows where a shorter page ends
+
+
+def _gone(store: Store, question: AskModels) -> tuple[SignedName, ...]:
+    if not question.name or question.text or question.task or question.tag or question.licence:
+        return ()
+    known = [(decode(signed.body, NameRecord), signed) for signed in store.names.named(question.name)]
+    return tuple(s for record, s in known if record.of() is None and _asked(question, record.publisher))[:MAX_GONE]
 
 
 def unlisted(store: Store, listed: Collection[bytes]) -> list[SignedManifest]:
@@ -82,7 +90,7 @@ def believe(store: Store, domain: Domain, question: AskModels, page: Models, now
             told = _record(listed.name, known, domain, now_ms)
         except RecordError:
             continue
-        if question.name not in ("", manifest.name) or question.publisher not in (None, manifest.publisher):
+        if question.name not in ("", manifest.name) or not _asked(question, manifest.publisher):
             continue
         if told is not None:
             if (told[1].publisher, told[1].name) != (manifest.publisher, manifest.name):
@@ -93,8 +101,19 @@ def believe(store: Store, domain: Domain, question: AskModels, page: Models, now
             continue
         name = None if newest is None else newest[0]
         entries.append(Listed(manifest=signed, name=name, held=listed.held, pulls=listed.pulls, calls=listed.calls))
+    for gone in page.gone:
+        try:
+            record = read_name(gone, domain)
+        except RecordError:
+            continue
+        if record.is_current(now_ms) and record.name == question.name and _asked(question, record.publisher):
+            names[gone.hash] = gone
     manifests = tuple(listed.manifest for listed in entries)
-    return Believed(Models(entries=tuple(entries), cursor=page.cursor), tuple(names.values()), manifests)
+    return Believed(Models(entries=tuple(entries), cursor=page.cursor, gone=()), tuple(names.values()), manifests)
+
+
+def _asked(question: AskModels, publisher: bytes) -> bool:
+    return question.publisher in (None, publisher)
 
 
 def _manifest(store: Store, domain: Domain, signed: SignedManifest) -> tuple[SignedManifest, Manifest]:

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine import Engine, Settings, open_engine
-from storage import Store, open_store
 from wire.keys import NodeKey
 from wire.network import Network
 
@@ -21,6 +20,10 @@ from .keyfile import create_key, load_key
 from .mirroring import Standing
 from .networkfile import load_network, new_network, save_network
 from .signal import Signal
+
+if TYPE_CHECKING:
+    from engine import Engine
+    from storage import Store
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,18 @@ class Local:
     store: Store
     engine: Engine
     models_changed: Signal = field(default_factory=Signal)  # a model came or went
+    circuits_changed: Signal = field(default_factory=Signal)  # one was registered here, or learnt of
     names_changed: Signal = field(default_factory=Signal)  # a name record of this peer's own is new
     mirroring: Standing = field(default_factory=Standing)  # what the hub is at
+    roles: tuple[str, ...] = ()  # those that run here now: none where a command has opened it for itself
 
 
 @asynccontextmanager
-async def open_local(directory: DataDir, config: Config) -> AsyncIterator[Local]:
+async def open_local(directory: DataDir, config: Config, *, roles: tuple[str, ...] = ()) -> AsyncIterator[Local]:
     """Open the data directory, for this process alone; CommandError or StoreError when it cannot be."""
+    from engine import Settings, open_engine  # `hallmark verify` and `init` need neither
+    from storage import open_store
+
     key = load_key(directory.key)
     network = load_network(find_network(directory, config.network))
     with open_store(directory.store, config.quota or None) as store:
@@ -48,6 +56,8 @@ async def open_local(directory: DataDir, config: Config) -> AsyncIterator[Local]
             threads=config.threads,
             memory=config.model_memory,
             all_memory=config.memory,
+            card_memory=config.card_memory,
+            tolerances={profile.name: profile.tolerance for profile in network.profiles},
             max_models=config.max_models,
             max_rows=config.max_batch,
             backend=config.backend,
@@ -55,7 +65,7 @@ async def open_local(directory: DataDir, config: Config) -> AsyncIterator[Local]
             engines=directory.engines,
         )
         async with open_engine(settings) as engine:
-            yield Local(directory, config, key, network, store, engine)
+            yield Local(directory, config, key, network, store, engine, roles=roles)
 
 
 def initialise(directory: DataDir, network_file: Path | None) -> tuple[NodeKey, Path]:
@@ -70,11 +80,18 @@ def initialise(directory: DataDir, network_file: Path | None) -> tuple[NodeKey, 
 
 
 def keep_network(directory: DataDir, network: Network) -> Path:
-    """Store a network file under its name; CommandError when another network of that name is there."""
+    """Store a network file under its name; CommandError when another network of that name is there, or a later one."""
     place = directory.networks / f"{network.name}.toml"
-    if place.exists() and load_network(place).domain != network.domain:
+    stored = load_network(place) if place.exists() else network
+    if stored.domain != network.domain:
         raise CommandError(
             Exit.CONFIG, f"another network named {network.name!r} is stored in {place}", "Remove or rename that file."
+        )
+    if stored.epoch > network.epoch:
+        raise CommandError(
+            Exit.CONFIG,
+            f"that file is of epoch {network.epoch} of network {network.name!r}, and epoch {stored.epoch} is stored",
+            f"Use the newer file: {place}",
         )
     save_network(place, network)
     return place

@@ -1,7 +1,8 @@
 """The network file: one small TOML that makes peers one network, made once and handed on.
 
 Verifiers are listed by peer id, which contains their public key. Everything a receipt's proof rests on stands here, so
-`hallmark verify` needs this file and arithmetic, and nothing else.
+`hallmark verify` needs this file and arithmetic, and nothing else. When the verifiers change, a new epoch begins, and
+the old one stays in the file as a `[[past]]` table: what was signed under it is checked under it.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import re
 import secrets
 import tomllib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import tomli_w
 
+from wire.bounds import MAX_EPOCHS
 from wire.errors import RecordError
 from wire.keys import address_of, parse_address, peer_id_of, public_of, show_address
-from wire.network import Network, Profile, Verifier
+from wire.network import Network, Profile, Registry, Verifier
 
 from .errors import CommandError, Exit
 
@@ -30,6 +33,8 @@ _HEAD = """\
 # `contract` binds every signature to this network; until contracts are deployed it is a random address.
 # `beacon` seeds the draw of committees. A certificate needs more than quorum[0]/quorum[1] of its committee's weight.
 # Tolerances are the largest difference, relative to the largest output, between two honest executions.
+# `sample` is the probability with which an answer of tier sampled is checked, in steps of 0.0001.
+# `from_ms` is when the epoch begins, in milliseconds since 1970, UTC; [[past]] has the epochs before it.
 
 """
 
@@ -56,21 +61,53 @@ def new_network(name: str, verifiers: Sequence[str], *, committee: int = 0, boot
     return parse_network(show_network(network))  # one set of rules, also for our own
 
 
+def next_epoch(network: Network, verifiers: Sequence[str], from_ms: int, *, committee: int = 0) -> Network:
+    """The network with a new epoch from `from_ms` on: these verifiers (peer ids of equal weight) and a fresh beacon.
+
+    `committee` 0 keeps the size. The oldest epoch is forgotten when there are too many. RecordError when an id is not
+    one, or when the epoch would begin before the last one.
+    """
+    listed = {v.key: v for v in network.verifiers}
+    keys = [public_of(verifier) for verifier in dict.fromkeys(verifiers)]
+    over = Registry(**{name: getattr(network, name) for name in Registry.__struct_fields__})
+    opened = msgspec.structs.replace(
+        network,
+        epoch=network.epoch + 1,
+        from_ms=from_ms,
+        beacon=secrets.token_bytes(32),
+        committee_size=committee or network.committee_size,
+        verifiers=tuple(listed.get(key, Verifier(key=key, weight=1)) for key in keys),
+        past=(*network.past, over)[-MAX_EPOCHS:],
+    )
+    return parse_network(show_network(opened))
+
+
 def show_network(network: Network) -> str:
     """The file's text."""
     data: dict[str, Any] = {
         "name": network.name,
         "chain_id": network.chain_id,
         "contract": show_address(network.contract),
-        "epoch": network.epoch,
-        "beacon": "0x" + network.beacon.hex(),
-        "committee_size": network.committee_size,
-        "quorum": [network.quorum_numerator, network.quorum_denominator],
         "bootstraps": list(network.bootstraps),
-        "profiles": {p.name: {"tolerance": p.tolerance} for p in network.profiles},
-        "verifiers": [_show_verifier(v) for v in network.verifiers],
+        **_show_epoch(network),
+        "past": [_show_epoch(registry) for registry in network.past],
     }
+    if not network.past:
+        del data["past"]
     return _HEAD + tomli_w.dumps(data)
+
+
+def _show_epoch(rules: Network | Registry) -> dict[str, Any]:
+    return {
+        "epoch": rules.epoch,
+        "from_ms": rules.from_ms,
+        "beacon": "0x" + rules.beacon.hex(),
+        "committee_size": rules.committee_size,
+        "quorum": [rules.quorum_numerator, rules.quorum_denominator],
+        "sample": rules.sample_bps / 10_000,
+        "profiles": {p.name: {"tolerance": p.tolerance} for p in rules.profiles},
+        "verifiers": [_show_verifier(v) for v in rules.verifiers],
+    }
 
 
 def _show_verifier(verifier: Verifier) -> dict[str, Any]:
@@ -90,19 +127,27 @@ class _Verifier(msgspec.Struct, forbid_unknown_fields=True):
     addresses: list[str] = []
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class _Epoch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One epoch's rules, now or past."""
+
+    epoch: int
+    beacon: str
+    committee_size: int
+    from_ms: int = 0
+    quorum: tuple[int, int] = (2, 3)
+    sample: float = 0.05
+    profiles: dict[str, _Profile] = {}
+    verifiers: list[_Verifier] = []
+
+
+class _File(_Epoch, forbid_unknown_fields=True, kw_only=True):
     """The file's own shape, so that whatever is wrong with an entry is said with the entry's name."""
 
     name: str
     chain_id: int
     contract: str
-    epoch: int
-    beacon: str
-    committee_size: int
-    quorum: tuple[int, int] = (2, 3)
     bootstraps: list[str] = []
-    profiles: dict[str, _Profile] = {}
-    verifiers: list[_Verifier] = []
+    past: list[_Epoch] = []
 
 
 def parse_network(text: str) -> Network:
@@ -116,25 +161,50 @@ def parse_network(text: str) -> Network:
         raise RecordError("not a network file: its tables are too deep") from error
     except msgspec.ValidationError as error:
         raise RecordError(_NAME.sub("lower-case letters, digits and dashes, at most 32 of them", str(error))) from error
-    if not 0 < network.quorum_numerator < network.quorum_denominator:
-        raise RecordError("quorum must be a fraction below 1, such as [2, 3]")
-    if len({v.key[1:] for v in network.verifiers}) != len(network.verifiers):  # BIP340 knows a key by its x alone
-        raise RecordError("a verifier is listed twice")
+    epochs: tuple[Network | Registry, ...] = (*network.past, network)
+    for rules in epochs:
+        _check_epoch(rules)
+    for before, after in pairwise(epochs):
+        if before.epoch >= after.epoch or before.from_ms >= after.from_ms:
+            raise RecordError(f"epoch {after.epoch} does not come after epoch {before.epoch}: the oldest stands first")
     return network
 
 
+def _check_epoch(rules: Network | Registry) -> None:
+    if not 0 < rules.quorum_numerator < rules.quorum_denominator:
+        raise RecordError("quorum must be a fraction below 1, such as [2, 3]")
+    if len({v.key[1:] for v in rules.verifiers}) != len(rules.verifiers):  # BIP340 knows a key by its x alone
+        raise RecordError("a verifier is listed twice")
+
+
 def _rules(file: _File) -> dict[str, Any]:
-    quorum, entries = file.quorum, {name: getattr(file, name) for name in ("name", "chain_id", "epoch")}
-    return entries | {
+    return _epoch(file) | {
+        "name": file.name,
+        "chain_id": file.chain_id,
         "contract": parse_address(file.contract),
-        "beacon": _beacon(file.beacon),
-        "committee_size": file.committee_size,
-        "quorum_numerator": quorum[0],
-        "quorum_denominator": quorum[1],
         "bootstraps": file.bootstraps,
-        "verifiers": [{"key": _key(v.peer), "weight": v.weight, "addresses": v.addresses} for v in file.verifiers],
-        "profiles": [{"name": name, "tolerance": profile.tolerance} for name, profile in file.profiles.items()],
+        "past": [_epoch(before) for before in file.past],
     }
+
+
+def _epoch(rules: _Epoch) -> dict[str, Any]:
+    return {
+        "epoch": rules.epoch,
+        "from_ms": rules.from_ms,
+        "beacon": _beacon(rules.beacon),
+        "committee_size": rules.committee_size,
+        "quorum_numerator": rules.quorum[0],
+        "quorum_denominator": rules.quorum[1],
+        "sample_bps": _sample(rules.sample),
+        "verifiers": [{"key": _key(v.peer), "weight": v.weight, "addresses": v.addresses} for v in rules.verifiers],
+        "profiles": [{"name": name, "tolerance": profile.tolerance} for name, profile in rules.profiles.items()],
+    }
+
+
+def _sample(share: float) -> int:
+    if not 0 <= share <= 1:  # NaN is refused too
+        raise RecordError(f"sample {share!r} is not a probability, 0 to 1, such as 0.05")
+    return round(share * 10_000)
 
 
 def _beacon(text: str) -> bytes:

@@ -15,6 +15,7 @@ from wire.eip712 import Domain
 from wire.errors import RecordError
 from wire.offer import Offer, SignedOffer, offer_is_current, read_offer
 from wire.presence import Presence, SignedPresence, read_presence
+from wire.tier import Tier
 
 from .bounds import MAX_OFFERS_PER_PROVIDER, MAX_PRESENCES
 
@@ -90,17 +91,27 @@ class Noticeboard:
         self._presences[presence.peer] = (presence, signed)
         return ACCEPTED
 
-    def offers(self, now_ms: int, model: bytes | None = None, *, without: Collection[bytes] = ()) -> list[Offer]:
-        """The current offers (of one model), cheapest first, then the one that should answer soonest.
+    def offers(
+        self, now_ms: int, model: bytes | None = None, *, tier: Tier | None = None, without: Collection[bytes] = ()
+    ) -> list[Offer]:
+        """The current offers (of one model, of one tier), cheapest first, then the one that should answer soonest.
 
         `without` names providers' keys to leave out.
         """
+
+        def rank(offer: Offer) -> tuple[int, int, bytes]:
+            terms = offer.terms(tier) if tier else None
+            return terms.price if terms else offer.price, offer.compute_us * (offer.queue_depth + 1), offer.peer
+
         found = [
             offer
             for offer, _ in self._offers.values()
-            if (model is None or offer.model == model) and offer.peer not in without and offer_is_current(offer, now_ms)
+            if (model is None or offer.model == model)
+            and (tier is None or offer.terms(tier))
+            and offer.peer not in without
+            and offer_is_current(offer, now_ms)
         ]
-        return sorted(found, key=lambda o: (o.price, o.compute_us * (o.queue_depth + 1), o.peer))
+        return sorted(found, key=rank)
 
     def presences(self, now_ms: int) -> list[Presence]:
         """The current presences, newest first."""

@@ -15,6 +15,7 @@ from wire.errors import RemoteError
 from wire.presence import Presence, sign_presence
 
 from .announcing import run_names
+from .auditing.news import AuditIntake
 from .bounds import ACQUAINT_SECONDS, PRESENCE_EVERY, PRESENCE_LIFE_MS
 from .catalogue import CatalogueService, ask_offers, ask_presences
 from .catchingup import run_catching_up
@@ -23,6 +24,7 @@ from .config import Config
 from .datadir import DataDir
 from .intake import Intake
 from .local import open_local
+from .memory import keep_memory
 from .naming import rank_in_dht
 from .noticeboard import Notice, Noticeboard, Ruling
 from .peer import Peer
@@ -31,6 +33,8 @@ from .roles.hub import run_hub
 from .roles.provider import Provider
 from .seen import keep_counts, write_counts
 from .supervise import supervise
+from .zk.knowing import serve_circuits
+from .zk.provers import Provers
 
 log = logging.getLogger("hallmark.node")
 
@@ -44,7 +48,8 @@ async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> Asy
 
     Raises CommandError or StoreError when the data directory cannot be opened, RemoteError when it cannot listen.
     """
-    async with open_local(directory, config) as local:
+    keep_memory()
+    async with open_local(directory, config, roles=config.roles if serving else ()) as local:
         # An answer or a vote is waited for; a model that is fetched takes as long as it takes.
         uploads = Uploads(config.upload_rate or None, first=("infer", "committee"))
         starts = (*config.bootstraps, *local.network.bootstraps)
@@ -61,17 +66,19 @@ async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> Asy
             peer = Peer(
                 local=local,
                 host=host,
-                board=Noticeboard(local.network.domain, {v.key for v in local.network.verifiers}),
+                board=Noticeboard(local.network.domain, {v.key for v in local.network.listed}),
                 ready=ReadyModels(local),
                 intake=Intake(local.store, local.network.domain),
-                roles=config.roles if serving else (),
+                roles=local.roles,
                 started_ms=now_ms(),
                 bootstraps=len(starts),
             )
+            audits = AuditIntake(local.store, local.network)
             await _join(peer, uploads)
             if serving:
                 await _join_names(peer)
-            for name, service in _services(peer, serving).items():
+                await _join_audits(peer, audits)
+            for name, service in _services(peer, serving, audits).items():
                 nursery.start_soon(supervise, name, service)
             try:
                 yield peer
@@ -79,9 +86,10 @@ async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> Asy
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):  # it takes a moment on disk, and never waits for another peer
                     await write_counts(peer.tally, local.store)
+                    await peer.checked.close()
 
 
-def _services(peer: Peer, serving: bool) -> Mapping[str, Callable[[], Awaitable[None]]]:
+def _services(peer: Peer, serving: bool, audits: AuditIntake) -> Mapping[str, Callable[[], Awaitable[None]]]:
     services: dict[str, Callable[[], Awaitable[None]]] = {
         "acquaintance": lambda: _get_acquainted(peer),
         "counts": lambda: keep_counts(peer.tally, peer.local.store),
@@ -90,6 +98,8 @@ def _services(peer: Peer, serving: bool) -> Mapping[str, Callable[[], Awaitable[
         return services
     services["presence"] = lambda: _announce(peer)
     services["what gossip says of names"] = peer.intake.run
+    services["what gossip says of checks"] = audits.run
+    services["checks of answers"] = lambda: peer.checks.run(peer)
     services["names"] = lambda: run_names(peer)
     services["catching up"] = lambda: run_catching_up(peer)
     if "hub" in peer.roles:
@@ -98,11 +108,21 @@ def _services(peer: Peer, serving: bool) -> Mapping[str, Callable[[], Awaitable[
         services["models"] = peer.ready.run
     if "provider" in peer.roles:
         services["provider"] = Provider(peer).run
+        services["attestation"] = lambda: _attest(peer)
+        peer.provers = Provers(peer, peer.local.directory.circuits)
+        services["circuits"] = peer.provers.run
     if "verifier" in peer.roles:
         from .roles.verifier import VerifierRole  # it compares tensors, so it loads numpy, which no other role needs
 
         services["verifier"] = VerifierRole(peer).run
     return services
+
+
+async def _attest(peer: Peer) -> None:
+    if peer.local.config.attester != "none":
+        from .attesting.opening import run_attesting
+
+        await run_attesting(peer)
 
 
 async def _join(peer: Peer, uploads: Uploads) -> None:
@@ -123,6 +143,16 @@ async def _join(peer: Peer, uploads: Uploads) -> None:
     async def blobs(channel: Channel) -> None:
         await serve_blobs(channel, peer.local.store, uploads, pulled)
 
+    async def attest(channel: Channel) -> None:
+        from .attesting.exchange import serve_attest  # few are ever asked
+
+        await serve_attest(peer, channel)
+
+    async def circuits(channel: Channel) -> None:
+        await serve_circuits(channel, peer.local.store)
+
+    peer.host.handle("attest", attest)
+    peer.host.handle("circuits", circuits)
     peer.host.handle("blobs", blobs)
     peer.host.handle("catalogue", CatalogueService(peer).serve)
 
@@ -134,6 +164,15 @@ async def _join_names(peer: Peer) -> None:
         return _admission(peer.intake.take(data, author, now_ms()), author)
 
     await peer.host.join("names", admit, lambda _, __: None)
+
+
+async def _join_audits(peer: Peer, audits: AuditIntake) -> None:
+    """Listen to which providers' answers were checked, and how that ended."""
+
+    def admit(data: bytes, author: str) -> Admission:
+        return _admission(audits.take(data, now_ms()), author)
+
+    await peer.host.join("audits", admit, lambda _, __: None)
 
 
 def _admission(notice: Notice, author: str) -> Admission:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from p2p import Host
 from wire.errors import ErrorCode, RecordError, RemoteError
 from wire.keys import public_of
 from wire.network import Network
 from wire.presence import Presence
 
+from .attesting.seen import Attested
+from .auditing.queue import Checks
 from .clock import now_ms
 from .distrust import Distrust
 from .held import Held
@@ -21,6 +23,14 @@ from .noticeboard import Noticeboard
 from .ready import ReadyModels
 from .seen import Tally
 from .signal import Signal
+
+if TYPE_CHECKING:
+    from p2p import Host
+
+    from .attesting.service import Attesting
+    from .zk.provers import Provers
+from .tiers.costs import ProofCosts
+from .zk.proofs import CheckedProofs
 
 
 @dataclass
@@ -41,7 +51,13 @@ class Peer:
     idle: Signal = field(default_factory=Signal)  # a piece of work was finished
     distrust: Distrust = field(default_factory=Distrust)  # providers whose answers did not hold
     held: Held = field(default_factory=Held)  # the inputs of requests in hand
+    checks: Checks = field(default_factory=Checks)  # own sampled answers that a verifier shall check
     tally: Tally = field(default_factory=Tally)  # pulls and calls, until they are written down
+    attesting: Attesting | None = None  # of a provider that runs in a trusted environment
+    attested: Attested = field(default_factory=Attested)  # what such providers showed us
+    provers: Provers | None = None  # of a provider: the models whose answers it can prove
+    checked: CheckedProofs = field(default_factory=CheckedProofs)  # proofs that were checked here
+    costs: ProofCosts = field(default_factory=ProofCosts)  # what this provider's proofs took
 
     @property
     def network(self) -> Network:
@@ -82,5 +98,5 @@ class Peer:
         if presence := self.board.presence(public, now_ms()):
             found += presence.addresses
         found += [a for o in self.board.offers(now_ms()) if o.peer == public for a in o.addresses]
-        found += [a for v in self.network.verifiers if v.key == public for a in v.addresses]
+        found += [a for v in self.network.listed if v.key == public for a in v.addresses]
         return tuple(dict.fromkeys(found))

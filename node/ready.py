@@ -48,8 +48,9 @@ _TOLD: dict[
 
 @dataclass(frozen=True)
 class ReadyModel:
-    """A model that was loaded and has executed here."""
+    """A model that was loaded and has executed here. `model`: its manifest's hash."""
 
+    model: bytes
     manifest: Manifest
     loaded: engine.Ready
     loadable: Loadable
@@ -164,7 +165,7 @@ class ReadyModels:
             log.warning("model %s is not executed here: %s", to_cid(model), error)
             self.changed.notify()
             return
-        self._ready[model] = ReadyModel(manifest, loaded, loadable)
+        self._ready[model] = ReadyModel(model, manifest, loaded, loadable)
         log.info("model %s %s is ready (%d µs)", manifest.name, to_cid(model), loaded.compute_us)
         self.changed.notify()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .config import load_config
 from .control import Emit, call_node
 from .datadir import DataDir
 from .interrupt import interruptible
@@ -26,14 +25,15 @@ async def _run(
         result = await call_node(directory.socket, name, params, emit)
         if result is not None:
             return result
+    from .config import load_config  # none of this is needed where a node runs, which is asked most
     from .local import open_local
-    from .operations import LOCAL, NETWORKED
+    from .operations import LOCAL, run_local, run_networked
 
     config = load_config(directory, flags).config
     if name in LOCAL:
         async with open_local(directory, config) as local:
-            return await LOCAL[name](local, params, emit)
+            return await run_local(local, name, params, emit)
     from .opening import open_peer
 
     async with open_peer(directory, config, serving=False) as peer:
-        return await NETWORKED[name](peer, params, emit)
+        return await run_networked(peer, name, params, emit)

@@ -18,7 +18,7 @@ from .control import Emit, serve_control
 from .datadir import DataDir
 from .errors import Exit
 from .opening import open_peer
-from .operations import LOCAL, NETWORKED
+from .operations import LOCAL, load_all, run_local, run_networked
 from .peer import Peer
 
 
@@ -52,6 +52,7 @@ async def _run(
     stopping: trio.Event,
     scope: trio.CancelScope,
 ) -> None:
+    load_all()
     async with open_peer(directory, config, serving=True) as peer:
 
         async def run(name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -81,5 +82,5 @@ async def _run(
 async def run_here(peer: Peer, name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Run an operation inside the running node."""
     if name in LOCAL:
-        return await LOCAL[name](peer.local, params, emit)
-    return await NETWORKED[name](peer, params, emit)
+        return await run_local(peer.local, name, params, emit)
+    return await run_networked(peer, name, params, emit)

@@ -5,14 +5,20 @@
 `wire.errors.RemoteError`. May import `wire` and libraries, nothing else of Hallmark.
 """
 
-from .blobs import BlobStore, fetch_manifest, serve_blobs
-from .bootstrap import Attempt
-from .fetching import fetch_blob
-from .gossip import Admission
-from .host import Host, PeerStatus, open_host
-from .records import Judge
-from .streams import ByteStream, Channel
-from .uploads import Uploads
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .blobs import BlobStore, fetch_manifest, serve_blobs
+    from .bootstrap import Attempt
+    from .fetching import fetch_blob
+    from .gossip import Admission
+    from .host import Host, PeerStatus, open_host
+    from .records import Judge
+    from .streams import ByteStream, Channel
+    from .uploads import Uploads
 
 __all__ = [
     "Admission",
@@ -29,3 +35,21 @@ __all__ = [
     "open_host",
     "serve_blobs",
 ]
+_HOMES = {
+    "blobs": ("BlobStore", "fetch_manifest", "serve_blobs"),
+    "bootstrap": ("Attempt",),
+    "fetching": ("fetch_blob",),
+    "gossip": ("Admission",),
+    "host": ("Host", "PeerStatus", "open_host"),
+    "records": ("Judge",),
+    "streams": ("ByteStream", "Channel"),
+    "uploads": ("Uploads",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: libp2p takes most of a second of processor, and only who opens a host needs it.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module 'p2p' has no attribute {name!r}")

@@ -6,7 +6,7 @@ Chunks and outlines go out in turns that are shared among the peers who ask.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -25,9 +25,11 @@ from wire.errors import ErrorCode, RecordError, RemoteError
 from wire.manifest import SignedManifest, read_manifest
 
 from . import bounds
-from .host import Host
 from .streams import Channel
 from .uploads import Uploads
+
+if TYPE_CHECKING:
+    from .host import Host
 
 BLOBS = "blobs"
 

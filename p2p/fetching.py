@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -17,9 +18,11 @@ from wire.errors import ErrorCode, RecordError, RemoteError
 
 from . import bounds
 from .blobs import BLOBS, BlobStore, nobody
-from .host import Host
 from .serving import sole
 from .transfer import Ask, Cut, Finish, Say, Store, Transfer
+
+if TYPE_CHECKING:
+    from .host import Host
 
 OnProgress = Callable[[int, int, str, str], None]
 """Called with bytes on disk, bytes in all, the peer's id, and what happened.

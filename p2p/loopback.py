@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import trio
-from trio.testing import memory_stream_pair
 
 
 class Loopback:
@@ -46,6 +45,8 @@ class Loopback:
 
 def loopback() -> tuple[Loopback, Loopback]:
     """Two ends: what one writes the other reads."""
+    from trio.testing import memory_stream_pair  # it loads pytest where that is installed, and few ask themselves
+
     near, far = map(Loopback, memory_stream_pair())
     near._other, far._other = far, near
     return near, far

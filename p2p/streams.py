@@ -68,17 +68,18 @@ class Channel:
         What is small goes out in one write: each write costs both sides a frame of the muxer and of noise.
         """
         payload = encode(record)
-        waiting = bytearray(frame_header(Kind.RECORD, len(payload)) + payload)
+        waiting: list[bytes | memoryview] = [frame_header(Kind.RECORD, len(payload)), payload]
+        size = HEADER + len(payload)
         for tensor in tensors:
             view = memoryview(tensor.data).cast("B")
             for at in range(0, len(view), bounds.PIECE):
                 piece = view[at : at + bounds.PIECE]
-                if len(waiting) + len(piece) > bounds.PIECE:
-                    await self._write(bytes(waiting))
-                    waiting.clear()
-                waiting += frame_header(Kind.DATA, len(piece))
-                waiting += piece
-        await self._write(bytes(waiting))
+                if size + len(piece) > bounds.PIECE:
+                    await self._write(b"".join(waiting))
+                    waiting, size = [], 0
+                waiting += (frame_header(Kind.DATA, len(piece)), piece)
+                size += HEADER + len(piece)
+        await self._write(b"".join(waiting))
 
     async def send_data(self, data: bytes | bytearray | memoryview) -> None:
         """The bytes in DATA frames; no frame for no bytes."""

@@ -7,16 +7,22 @@ its own (`blobs`, `models`, `pins`, `catalogue`, `names`, `seen`, `receipts`, `b
 layout.
 """
 
-from .blobs import BlobStatistics
-from .catalogue import Page
-from .collection import Collected
-from .errors import ModelAmbiguous, ModelPinned, StoreBusy, StoreDamaged, StoreError, StoreFull
-from .export import export_model, import_files, read_exported
-from .holds import Hold
-from .receipts import ReceiptSummary
-from .seen import Seen
-from .store import Store, open_store
-from .verification import ModelState, Verified
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .blobs import BlobStatistics
+    from .catalogue import Page
+    from .collection import Collected
+    from .errors import ModelAmbiguous, ModelPinned, StoreBusy, StoreDamaged, StoreError, StoreFull
+    from .export import export_model, import_files, read_exported
+    from .holds import Hold
+    from .receipts import ReceiptSummary
+    from .seen import Seen
+    from .store import Store, open_store
+    from .verification import ModelState, Verified
 
 __all__ = [
     "BlobStatistics",
@@ -39,3 +45,23 @@ __all__ = [
     "open_store",
     "read_exported",
 ]
+_HOMES = {
+    "blobs": ("BlobStatistics",),
+    "catalogue": ("Page",),
+    "collection": ("Collected",),
+    "errors": ("ModelAmbiguous", "ModelPinned", "StoreBusy", "StoreDamaged", "StoreError", "StoreFull"),
+    "export": ("export_model", "import_files", "read_exported"),
+    "holds": ("Hold",),
+    "receipts": ("ReceiptSummary",),
+    "seen": ("Seen",),
+    "store": ("Store", "open_store"),
+    "verification": ("ModelState", "Verified"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: a command that speaks to a running node knows the store's errors, and needs neither LMDB nor a hash.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module 'storage' has no attribute {name!r}")

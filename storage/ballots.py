@@ -1,10 +1,12 @@
 """What this verifier said, by the request it was said on, until nobody may ask any more.
 
-A ballot is on disk before it is sent, so that a verifier which restarts can answer for its word.
+A verifier that restarts can answer for its word with it. Many are written at once, since each transaction waits for the
+disk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from . import bounds
@@ -27,19 +29,32 @@ class Ballots:
     def put(self, request: bytes, reply: bytes, expires_ms: int) -> None:
         """Keep the reply to an AskBallot on `request` (its digest, 32 bytes); a later one replaces it. Blocks.
 
-        ValueError over `MAX_BALLOT` bytes; StoreFull at `MAX_BALLOTS`: abstain, since the word could not be kept.
+        ValueError over `MAX_BALLOT` bytes; StoreFull at `MAX_BALLOTS`.
         """
-        if len(reply) > bounds.MAX_BALLOT:
-            raise ValueError(f"a ballot reply of {len(reply)} bytes, the bound is {bounds.MAX_BALLOT}")
-        expiry = expires_ms.to_bytes(8, "big")
+        if self.put_all({request: (reply, expires_ms)}):
+            raise StoreFull(f"The store has {bounds.MAX_BALLOTS} ballots that have not expired. Try again later.")
 
-        def work(txn: Txn) -> None:
-            if not self._remove(txn, request) and txn.stat(self._ballots)["entries"] >= bounds.MAX_BALLOTS:
-                raise StoreFull(f"The store has {bounds.MAX_BALLOTS} ballots that have not expired. Try again later.")
-            txn.put(request, expiry + with_hash(reply), db=self._ballots)
-            txn.put(expiry + request, b"", db=self._expiries)
+    def put_all(self, replies: Mapping[bytes, tuple[bytes, int]]) -> int:
+        """Keep these replies, each with its expiry, in one transaction; how many had no room at `MAX_BALLOTS`. Blocks.
 
-        self._environment.write(work)
+        ValueError when one has over `MAX_BALLOT` bytes.
+        """
+        for reply, _ in replies.values():
+            if len(reply) > bounds.MAX_BALLOT:
+                raise ValueError(f"a ballot reply of {len(reply)} bytes, the bound is {bounds.MAX_BALLOT}")
+
+        def work(txn: Txn) -> int:
+            refused = 0
+            for request, (reply, expires_ms) in replies.items():
+                if not self._remove(txn, request) and txn.stat(self._ballots)["entries"] >= bounds.MAX_BALLOTS:
+                    refused += 1
+                    continue
+                expiry = expires_ms.to_bytes(8, "big")
+                txn.put(request, expiry + with_hash(reply), db=self._ballots)
+                txn.put(expiry + request, b"", db=self._expiries)
+            return refused
+
+        return self._environment.write(work)
 
     def get(self, request: bytes) -> bytes | None:
         """The reply kept for `request`, or None. StoreDamaged when it is not what was written."""

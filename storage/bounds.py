@@ -34,7 +34,12 @@ MAX_LISTED = 1000  # receipts in one listing
 MAX_BALLOTS = 100_000
 MAX_BALLOT = 64 * KIB
 
+MAX_KNOWN_CIRCUITS = 10_000  # beyond it the oldest goes
 MAX_BENCHMARKS, MAX_BENCHMARKS_OF_MODEL = 10_000, 64  # beyond them the oldest goes
+
+MAX_AUDITS = 100_000  # checks of others' answers; beyond them the one heard first goes
+MAX_AUDITS_OF_ONE = 256  # of one provider and model: the oldest praise goes, so that no praise pushes a dispute out
+MAX_FRAUDS, MAX_FRAUDS_OF_ONE = 512, 4  # files of each kind; of each kind and culprit
 
 MAX_KNOWN = 250_000  # manifests of others in the catalogue; beyond it the one learnt first is forgotten
 MAX_KNOWN_PER_PUBLISHER = 10_000  # so that one key can't push all others out

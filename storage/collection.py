@@ -1,4 +1,4 @@
-"""Collecting garbage: whole blobs that no manifest names any more, then the chunks that no blob names.
+"""Collecting garbage: blobs that no manifest names, nor a circuit of a model that is here, then chunks that none does.
 
 Mark and sweep, in steps that each take one short transaction, so that writers wait for one step at most and readers
 never. Nothing is counted on disk that could drift: what is needed is read from the manifests and outlines anew. Killed
@@ -18,6 +18,7 @@ from wire.manifest import Manifest
 
 from . import bounds
 from .blobs import Blobs
+from .circuits import Circuits
 from .environment import Environment
 from .errors import StoreDamaged
 from .holds import Holds
@@ -41,8 +42,18 @@ class Collected:
 class Collection:
     """One collection: iterate `steps`, and close it when leaving early. Each step blocks for one transaction."""
 
-    def __init__(self, environment: Environment, blobs: Blobs, models: Models, holds: Holds, *, dry_run: bool) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        blobs: Blobs,
+        models: Models,
+        circuits: Circuits,
+        holds: Holds,
+        *,
+        dry_run: bool,
+    ) -> None:
         self._environment, self._blobs, self._models, self._holds = environment, blobs, models, holds
+        self._circuits = circuits
         self._dry_run = dry_run  # count, and delete nothing
         self._outlines, self._chunks = environment.table("outlines"), environment.table("chunks")
         self._have = environment.table("have")
@@ -62,6 +73,7 @@ class Collection:
             for page in self._environment.pages(self._environment.table("models"), bounds.GC_BATCH):
                 for signed in filter(None, map(self._models.get, page)):
                     needed.update(file.blob for file in decode(signed.body, Manifest).files)
+                    needed |= self._circuits.blobs(signed.model)
                 yield self._so_far()
             for page in self._environment.pages(self._outlines, bounds.GC_BATCH):
                 self._sweep_outlines([blob for blob in page if blob not in needed])

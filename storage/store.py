@@ -18,13 +18,16 @@ import trio
 from wire.blob import Outline
 from wire.manifest import SignedManifest
 
+from .audits import Audits
 from .ballots import Ballots
 from .benchmarks import Benchmarks
 from .blobs import Blobs, Chunk
 from .catalogue import Catalogue
+from .circuits import Circuits
 from .collection import Collected, Collection
 from .environment import Environment
 from .errors import StoreDamaged, StoreError, StoreFull
+from .frauds import Frauds
 from .holds import Hold, Holds
 from .lock import DirectoryLock
 from .mirrored import Mirrored
@@ -60,6 +63,9 @@ class Store:
         self.receipts = Receipts(environment)
         self.ballots = Ballots(environment)
         self.benchmarks = Benchmarks(environment)
+        self.circuits = Circuits(environment)
+        self.audits = Audits(environment)
+        self.frauds = Frauds(environment)
 
     async def in_thread(self, write: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run one of this store's blocking methods in a worker thread, after those before it.
@@ -113,7 +119,8 @@ class Store:
 
     def collection(self, *, dry_run: bool = False) -> Iterator[Collected]:
         """See `collection.Collection.steps`. Each step blocks; `collect` runs them all."""
-        return Collection(self._environment, self.blobs, self.models, self._holds, dry_run=dry_run).steps()
+        collection = Collection(self._environment, self.blobs, self.models, self.circuits, self._holds, dry_run=dry_run)
+        return collection.steps()
 
     async def collect(self, progress: Callable[[Collected], None] | None = None, *, dry_run: bool = False) -> Collected:
         """Free what no manifest names and nobody holds; other writers take their turn between its steps.

@@ -6,6 +6,7 @@ also after a restart, and is fetched again like any other. One that reads well a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ class Verified:
     )
     names: int = 0  # damaged name records
     counts: int = 0  # damaged ones; they begin at zero again
+    audits: int = 0  # damaged ones; they do not count any more
+    frauds: int = 0  # damaged files; nobody else may have them
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Verification:
         self._total = blobs.statistics().chunks
         self._seen = self._size = self._damaged = self._restored = self._outlines = 0
         self._receipts: list[bytes] = []
-        self._wrong = {"ballots": 0, "known": 0, "name_records": 0, "counts": 0}
+        self._wrong = Counter[str]()
 
     def steps(self) -> Iterator[Verified]:
         """Check a little and say how far it is, until done; the last one is the result."""
@@ -82,7 +85,8 @@ class Verification:
         for page in self._environment.pages(receipts, 1):
             self._receipts += [digest for digest in page if not self._is_checked(receipts, digest, 8)]
             yield self._so_far()
-        for name, head in (("ballots", 8), ("known", 8), ("name_records", HEAD), ("counts", 0)):
+        heads = {"ballots": 8, "known": 8, "name_records": HEAD, "counts": 0, "audits": 8, "frauds": 0}
+        for name, head in heads.items():
             table = self._environment.table(name)
             for page in self._environment.pages(table, bounds.VERIFY_BATCH):
                 self._wrong[name] += sum(not self._is_checked(table, key, head) for key in page)
@@ -102,6 +106,8 @@ class Verification:
             known=self._wrong["known"],
             names=self._wrong["name_records"],
             counts=self._wrong["counts"],
+            audits=self._wrong["audits"],
+            frauds=self._wrong["frauds"],
         )
 
     def _check_chunks(self, page: list[bytes]) -> None:

@@ -24,6 +24,7 @@ NUMERIC = {"numpy", "onnx", "onnxruntime", "tokenizers"}
 MAY_COMPUTE = (  # files and folders; of the engine only what a worker process imports
     "wire/arrays.py",
     "verify/tolerance.py",
+    "verify/forcing.py",
     "node/inputs.py",
     "node/benching/inputs.py",
     "node/demo/",

@@ -10,18 +10,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 from msgspec import inspect as types
 
 from tests.protocol import BLOCKS, NETWORK, STRUCTS, TEXT
 from tests.wire.records import WIRE_RECORDS
 from wire import bounds
+from wire.attestation import TeeKind
 from wire.canonical import Record
+from wire.certificate import AggregateForm, Certificate
+from wire.circuit import Visibility
 from wire.eip712 import DOMAIN_FIELDS
 from wire.errors import ErrorCode
 from wire.generation import Interface
 from wire.presence import Role
 from wire.tensors import DataType
-from wire.tier import Tier
+from wire.tier import TIER_CODE, TIERS, Tier, rungs_of
 
 # Shapes of fields that have a name of their own in the document.
 NAMED: dict[tuple[int, int], str] = {
@@ -30,7 +34,15 @@ NAMED: dict[tuple[int, int], str] = {
 
 LITERALS: dict[frozenset[object], str] = {
     frozenset(get_args(kind)): name
-    for name, kind in (("tier", Tier), ("datatype", DataType), ("role", Role), ("interface", Interface))
+    for name, kind in (
+        ("tier", Tier),
+        ("datatype", DataType),
+        ("role", Role),
+        ("interface", Interface),
+        ("teekind", TeeKind),
+        ("visibility", Visibility),
+        ("aggregateform", AggregateForm),
+    )
 }
 
 # The patterns that keep text off a terminal's controls; every text of the document's `name` and `line` has one.
@@ -107,6 +119,13 @@ def rows(heading: str) -> list[list[str]]:
 def test_every_error_code_is_explained() -> None:
     assert [row[0] for row in rows("Error codes")] == [code.value for code in ErrorCode]
     assert all(len(row) == 3 and all(row) for row in rows("Error codes"))
+
+
+def test_every_tier_is_explained() -> None:
+    """Its number and its parts of a certificate: of each rung the field of that name."""
+    fields = {field.name for field in msgspec.structs.fields(Certificate)}
+    shown = {row[0]: (int(row[1]), {part for part in fields - {"tier"} if part in row[2]}) for row in rows("Tiers")}
+    assert shown == {tier: (TIER_CODE[tier], set(rungs_of(tier)) & fields) for tier in TIERS}
 
 
 def test_every_bound_is_the_codes() -> None:

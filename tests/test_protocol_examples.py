@@ -14,19 +14,28 @@ from coincurve import PrivateKey
 
 from tests.protocol import BLOCKS, NETWORK, STRUCTS
 from verify.committee import committee_for
+from verify.fraud import holds
+from verify.openings import Outputs, place_of
 from verify.report import verify_file
+from verify.sampling import panel
 from verify.tiers import quorum
+from verify.tolerance import compare
+from wire.attestation import Bound, Challenge, gpu_nonce
+from wire.audit import UNSEEDED, seed_of, ticket
 from wire.blob import AskManifest, outline_of
 from wire.canonical import Amount, Record, encode
+from wire.certificate import Certificate
 from wire.cid import RAW, content_hash, to_cid
 from wire.eip712 import keccak256
 from wire.errors import ErrorCode, RemoteError
 from wire.frames import Kind, error_frame, frame_header
+from wire.fraud import TwoVotes, fraud_digest
 from wire.inference import Backend, Receipt, Request, Runtime, Usage, sign_receipt, sign_request
 from wire.keys import NodeKey, show_address
 from wire.manifest import File, Manifest, sign_manifest
+from wire.modelset import root_of
 from wire.name import Named, NameRecord, name_key, sign_name
-from wire.offer import Offer, sign_offer
+from wire.offer import Offer, Terms, sign_offer
 from wire.presence import Presence, sign_presence
 from wire.receiptfile import ReceiptFile
 from wire.tensors import Tensor, TensorSpec, join_bytes, tensor_set
@@ -96,8 +105,10 @@ def examples() -> dict[str, str]:
             peer=PROVIDER.public,
             addresses=(f"/ip4/192.0.2.1/tcp/4001/p2p/{PROVIDER.peer_id}",),
             model=published.model,
-            tiers=("signed", "quorum"),
-            price=Amount(1000),
+            tiers=(
+                Terms(tier="signed", price=Amount(1000), added_us=0, added_bytes=0),
+                Terms(tier="quorum", price=Amount(1500), added_us=20_000, added_bytes=1200),
+            ),
             backend=backend,
             profile="fp32",
             compute_us=900,
@@ -124,13 +135,15 @@ def examples() -> dict[str, str]:
     )
     request = sign_request(
         Request(
-            nonce=bytes([0x45]) * 32,
+            nonce=bytes([0x46]) * 32,
             model=published.model,
             tier="quorum",
+            committee=0,
+            seed=UNSEEDED,
             inputs=tensor_set([x]).hash(),
             payer=PAYER.address,
             provider=PROVIDER.address,
-            max_price=Amount(1000),
+            max_price=Amount(1500),
             issued_ms=NOW,
             deadline_ms=NOW + 60_000,
         ),
@@ -138,7 +151,7 @@ def examples() -> dict[str, str]:
         DOMAIN,
     )
     asked, digest = request.request, request.request.digest(DOMAIN)
-    runtime = Runtime(profile="fp32", backend=backend)
+    runtime = Runtime(profile="fp32", backend=backend, together=1)
     receipt = sign_receipt(
         Receipt(
             chain_id=DOMAIN.chain_id,
@@ -152,7 +165,7 @@ def examples() -> dict[str, str]:
             runtime=runtime,
             tier="quorum",
             usage=usage,
-            price=Amount(1000),
+            price=Amount(1500),
             started_ms=NOW + 10,
             finished_ms=NOW + 20,
         ),
@@ -161,28 +174,33 @@ def examples() -> dict[str, str]:
     )
     receipt_digest, outputs = receipt.receipt.digest(DOMAIN), receipt.receipt.outputs
     committee = committee_for(NETWORK, asked)
-    members = [next(v for v in VERIFIERS if v.public == m.key) for m in committee.members]
-    salt = bytes([0x55]) * 32
+    members = [next(v for v in VERIFIERS if v.public == m.key) for m in committee.places]
+    salt, nearly = bytes([0x55]) * 32, Tensor.of("y", "FP32", (1, 2), struct.pack("<2f", 0.25, 0.7500001))
     vote = Vote(receipt=receipt_digest, committee=committee.root, epoch=committee.epoch, verdict=Verdict.ACCEPT)
     ballots = []
     for i, member in enumerate(members):
-        if i == 2:  # it says nothing, so that the bitmap has a gap
+        if i == 2:  # it says nothing, so that the bitmap has a gap, and a reserve is called
             continue
-        sealed = commitment(member.public, digest, outputs, salt)
+        own = [nearly] if i == 4 else [y]
+        own_hash, root = tensor_set(own).hash(), Outputs(own).root
+        opening = Outputs(own).opened(place_of(receipt_digest, member.public, 1)) if i == 4 else None
+        sealed = commitment(member.public, digest, own_hash, root, salt)
         commit = Commit(request=digest, committee=committee.root, epoch=committee.epoch, commitment=sealed)
         ballots.append(
             Ballot(
                 member=i,
                 commit=SignedCommit(commit=commit, signature=schnorr(member, commit.digest(DOMAIN))),
-                reveal=Reveal(outputs=outputs, salt=salt, distance=0),
+                reveal=Reveal(
+                    outputs=own_hash, root=root, salt=salt, distance=compare(own, [y], 1e-5).distance, opening=opening
+                ),
                 vote=SignedVote(vote=vote, signature=schnorr(member, vote.digest(DOMAIN))),
             )
         )
     votes = {b.member: b.vote for b in ballots if b.vote}
-    certificate = quorum.certify(NETWORK, committee, receipt_digest, votes)
-    assert certificate.quorum is not None
+    evidence = quorum.certify(NETWORK, committee, receipt_digest, votes)
+    certificate = Certificate(tier="quorum", receipt=receipt_digest, quorum=evidence)
     file = ReceiptFile(
-        format=1,
+        format=2,
         network=NETWORK.name,
         chain_id=NETWORK.chain_id,
         contract=NETWORK.contract,
@@ -196,10 +214,20 @@ def examples() -> dict[str, str]:
         outputs=(bytes(y.data),),
     )
     assert verify_file(encode(file), NETWORK, [x]).valid
+    secret = bytes([0x77]) * 32
+    refusal = Vote(receipt=receipt_digest, committee=committee.root, epoch=committee.epoch, verdict=Verdict.REJECT)
+    second = SignedVote(vote=refusal, signature=schnorr(members[0], refusal.digest(DOMAIN)))
+    fraud = TwoVotes(verifier=members[0].public, first=votes[0], second=second)
+    assert holds(fraud, NETWORK)
     ask = encode(AskManifest(model=published.model))
     error = RemoteError(ErrorCode.NOT_FOUND, "the model is not here")
     first = ballots[0].commit
     assert ballots[0].vote is not None
+    assert ballots[-1].reveal is not None
+    challenge = Challenge(asker=PAYER.address, provider=PROVIDER.address, nonce=b"\x88" * 32, issued_ms=NOW)
+    asked_for = challenge.digest(DOMAIN)
+    models = [published.model, b"\x01" * 32, b"\x02" * 32]
+    attested = Bound(key=PROVIDER.public, runtime=b"\x99" * 32, models=root_of(models))
     return {
         "keys": lines(
             *(
@@ -246,14 +274,30 @@ def examples() -> dict[str, str]:
             ("record", encode(receipt.receipt)), ("runtime", content_hash(encode(runtime))),
             ("outputs", outputs), ("digest", receipt_digest), ("signature", receipt.signature),
         ),
+        "sampled": lines(
+            ("seed", seed_of(secret)), ("ticket", chance := ticket(secret, receipt_digest)),
+            ("modulo 10,000", str(int.from_bytes(chance, "big") % 10_000)),
+            *((f"auditor {i}", public) for i, public in enumerate(panel(NETWORK, asked, chance))),
+        ),
+        "fraud": lines(
+            ("digest of its second vote", refusal.digest(DOMAIN)), ("digest of the fraud", fraud_digest(fraud, DOMAIN)),
+        ),
+        "attestation": lines(
+            ("models", attested.models), ("challenge", asked_for),
+            ("report_data", report := attested.report_data(asked_for)), ("nonce for a card", gpu_nonce(report)),
+        ),
         "draw": drawn(digest, committee.root, [v.public for v in members]),
+        "opening": lines(
+            ("root of y", Outputs([y]).root), ("root of member 4's", Outputs([nearly]).root),
+            ("its reveal", encode(ballots[-1].reveal)),
+        ),
         "commit-and-votes": lines(
             ("commitment", first.commit.commitment), ("digest", first.commit.digest(DOMAIN)),
             ("signature", first.signature), ("digest of the vote", vote.digest(DOMAIN)),
             *((f"vote {i}", said.signature) for i, said in votes.items()),
         ),
         "certificate": lines(
-            ("signers", certificate.quorum.signers), ("aggregate", certificate.quorum.aggregate),
+            ("signers", evidence.signers), ("aggregate", evidence.aggregate),
             ("hash of the record", content_hash(encode(certificate))),
         ),
         "receipt-file": lines(("bytes", str(len(encode(file)))), ("hash", content_hash(encode(file)))),
@@ -265,14 +309,14 @@ def drawn(digest: bytes, root: bytes, members: list[bytes]) -> str:
     pool = sorted((v.key, v.weight) for v in NETWORK.verifiers)
     seed = keccak256(NETWORK.beacon + NETWORK.epoch.to_bytes(32, "big") + digest)
     found, steps = list[bytes](), list[tuple[str, bytes | str]]([("seed", seed)])
-    for i in range(NETWORK.committee_size):
+    for i in range(len(members)):
         sums = list(accumulate(weight for _, weight in pool))
         ticket = keccak256(seed + i.to_bytes(32, "big"))
         number = int.from_bytes(ticket, "big") % sums[-1]
         public, _ = pool.pop(next(n for n, total in enumerate(sums) if total > number))
         found.append(public)
         steps += [(f"ticket {i}", f"{ticket.hex()} modulo {sums[-1]} is {number}"), (f"drawn {i}", public)]
-    assert sorted(found) == members
+    assert [*sorted(found[: NETWORK.committee_size]), *found[NETWORK.committee_size :]] == members
     return lines(*steps, ("root", root))
 
 

@@ -77,4 +77,13 @@ def add(path: Path, examples: tuple[str, ...], data_dir: str | None, as_json: bo
     )
     click.echo(f"{done}, {size(model['size'])}{files}")
     click.echo(f"  CID  {model['cid']}")
-    click.echo("\nNext: hallmark serve --role hub --role provider    (then others can pull it and ask it)")
+    click.echo(f"\n{_next(model['roles'])}")
+
+
+def _next(roles: list[str]) -> str:
+    if "provider" in roles:
+        return "Next: hallmark ps    (this peer offers it once it has loaded it, and others can pull it now)"
+    start = "hallmark serve --role hub --role provider"
+    if roles:
+        return f"Others can pull it now. Next, so that they can ask it here too: {start}"
+    return f"Next: {start}    (then others can pull it and ask it)"

@@ -9,12 +9,15 @@ from typing import Any
 import click
 import trio
 
+from wire.tier import TIERS, Tier
+
 from ..benching import bounds
 from ..benching.suite import SUITES
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..running import run_operation
 from .screen import console, echo_json, everywhere
+from .tier import TierParam
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -54,7 +57,10 @@ def _dims(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @click.option("--local", "direct", is_flag=True, help="The direct loop of this machine: no network, no node.")
 @click.option("--concurrency", "clients", default="1,8,64", show_default=True, callback=_clients, help="Clients.")
 @click.option("--duration", default="20s", show_default=True, callback=_duration, help="Of each step: 500ms, 20s, 2m.")
-@click.option("--tier", type=click.Choice(["signed", "quorum"]), default="signed", show_default=True)
+@click.option(
+    "--tier", type=TierParam(), default="signed", show_default=True,
+    help=f"How each answer is to be proved: {', '.join(TIERS)}; quorum:8 for a committee of eight.",
+)  # fmt: skip
 @click.option(
     "--max-price", type=click.IntRange(min=0), default=0, show_default=True,
     help="Most to pay for a request, in the token's smallest unit.",
@@ -67,7 +73,7 @@ def _dims(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
 @everywhere
 def command(
     model: str, suite: str | None, peers: tuple[str, ...], every: bool, report: Path | None, records: Path | None,
-    bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool, **params: Any,
+    bootstraps: tuple[str, ...], tier: tuple[Tier, int], data_dir: str | None, as_json: bool, **params: Any,
 ) -> int:  # fmt: skip
     """Measure how much peers answer, how fast and whether rightly; or what this machine gives without any network.
 
@@ -83,6 +89,7 @@ def command(
     if peers and every:
         raise click.UsageError("--peer and --all exclude each other")
     params |= {"model": model, "suite": suite or "", "peers": list(peers), "all": every}
+    params["tier"], params["committee"] = tier
     operation = "bench.here" if params["direct"] and not (peers or every) else "bench"
     with Watched(as_json) as watched:
         flags = {"bootstraps": bootstraps}

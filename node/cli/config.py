@@ -29,6 +29,8 @@ def show(data_dir: str | None, as_json: bool) -> None:
         return
     rows = table("setting", "value", "from")
     for name, value in values.items():
+        if isinstance(value, dict):
+            value = tuple(f"{tier}={price}" for tier, price in value.items())
         shown = ", ".join(value) if isinstance(value, tuple) else str(value)
         rows.add_row(name, shown or "–", found.origin[name])
     console().print(rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import trio
 
-from ..config import load_config
+from ..config import Config, load_config
 from ..datadir import DataDir, find_data_dir
 from ..errors import CommandError, Exit
 from ..keyfile import load_key
@@ -69,6 +69,7 @@ def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
 
     report = trio.run(probe)
     yield from _engines(report)
+    yield from _proofs()
     if not directory.initialised:
         yield Finding("peer", False, f"there is none in {directory.path} yet", "Run: hallmark init")
         return
@@ -93,6 +94,22 @@ def _engines(report: ProbeReport) -> Iterator[Finding]:
         yield Finding("engine", False, problem)
 
 
+def _proofs() -> Iterator[Finding]:
+    from engine import EngineError
+    from engine.zk.running import installed, probe
+
+    if not installed():
+        yield Finding("proofs", True, "EZKL is not installed (pip install 'hallmark[zk]'): no tier zk")
+        return
+    try:
+        worker = trio.run(probe)
+    except EngineError as error:
+        mend = "Install it again: pip install --force-reinstall 'hallmark[zk]'"
+        yield Finding("proofs", False, f"EZKL is installed and does not start here: {error}", mend)
+    else:
+        yield Finding("proofs", True, f"{worker.system}, held by {', '.join(worker.sandbox)}")
+
+
 def _peer(directory: DataDir, executed: Collection[str]) -> Iterator[Finding]:
     try:
         key = load_key(directory.key)
@@ -110,9 +127,22 @@ def _peer(directory: DataDir, executed: Collection[str]) -> Iterator[Finding]:
         yield Finding("network", True, f"{network.name}: {voters} verifier(s), committees of {network.committee_size}")
     except CommandError as error:
         yield Finding("config", False, error.message, error.next_step)
+    else:
+        yield from _attestation(directory, config)
     free = shutil.disk_usage(directory.path).free
     mend = "" if free > LOW_DISK else "Free some space, or move the data directory: --data-dir DIR"
     yield Finding("disk", free > LOW_DISK, f"{free / (1 << 30):.1f} GiB free in {directory.path}", mend)
+
+
+def _attestation(directory: DataDir, config: Config) -> Iterator[Finding]:
+    from ..attesting.looking import look_at_attestation
+    from ..clock import now_ms
+
+    try:
+        for seen in look_at_attestation(directory, config, now_ms() // 1000):
+            yield Finding(seen.name, seen.ok, seen.detail, seen.mend)
+    except CommandError as error:  # the development attester's key
+        yield Finding("attestation", False, error.message, error.next_step)
 
 
 def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:

@@ -9,11 +9,14 @@ from typing import Any
 import click
 import trio
 
+from wire.tier import TIERS
+
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..running import run_operation
 from .progress import Shown
 from .screen import console, echo_json, everywhere, printable, table
+from .tier import TierParam
 
 PREVIEW = 8  # values of an output shown to a person
 
@@ -31,10 +34,10 @@ PREVIEW = 8  # values of an output shown to a person
 @click.option("--text", "texts", multiple=True, help="For a model that reads texts; may be repeated.")
 @click.option(
     "--tier",
-    type=click.Choice(["signed", "quorum"]),
+    type=TierParam(),
     default="signed",
     show_default=True,
-    help="How the answer is proved.",
+    help=f"How the answer is proved: {', '.join(TIERS)}; quorum:8 for a committee of eight.",
 )
 @click.option(
     "--max-price",
@@ -42,6 +45,9 @@ PREVIEW = 8  # values of an output shown to a person
     default=0,
     show_default=True,
     help="Most to pay, in the token's smallest unit.",
+)
+@click.option(
+    "--policy", default="", type=click.Path(dir_okay=False), help="What you are ready to believe. Default: policy.toml."
 )
 @click.option("--timeout", type=click.FloatRange(0.1, 600), default=60.0, show_default=True, help="Seconds.")
 @click.option("--receipt", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the receipt.")
@@ -52,11 +58,14 @@ PREVIEW = 8  # values of an output shown to a person
 def command(
     model: str, inputs: tuple[str, ...], prompt: str | None, texts: tuple[str, ...], receipt: Path | None,
     bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool, **terms: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Ask MODEL (a CID or a name) and check the answer before it is shown.
 
     An answer that is not proved is not shown, and the exit code is 8. But what a generator says is shown on a terminal
     as it comes, dim, until it is proved; with --json in events "tokens".
+
+    An answer of tier sampled is shown at once. Where the lot draws it, the running node has it checked; without one
+    this command stays for a few seconds to say how the check ended (with --json in event "checked").
     """
     from ..inputs import read_input
 
@@ -67,9 +76,46 @@ def command(
         given["text"] = ["json", json.dumps(texts).encode()]
     if not given:
         raise CommandError(Exit.USAGE, "nothing is asked", "Say --input NAME=VALUE, --prompt TEXT or --text TEXT.")
+    terms["tier"], terms["committee"] = terms["tier"]
+    if terms["policy"]:
+        terms["policy"] = str(Path(terms["policy"]).absolute())  # a running node has another working directory
     params = {"model": model, "inputs": given} | terms
+    answered = False
+
+    def hear(event: dict[str, Any]) -> None:
+        nonlocal answered
+        if event["event"] != "answered":
+            shown(event)
+            return
+        answered = True  # a sampled answer: what follows is its check, for which nobody waits
+        if not as_json:
+            shown({"event": "answered"})
+        _show(event["answer"], receipt, as_json)
+
     with Shown(as_json) as shown:
-        answer = trio.run(run_operation, find_data_dir(data_dir), {"bootstraps": bootstraps}, "infer", params, shown)
+        answer = trio.run(run_operation, find_data_dir(data_dir), {"bootstraps": bootstraps}, "infer", params, hear)
+    if answered:
+        return _show_check(answer, receipt, as_json)
+    _show(answer, receipt, as_json)
+    return int(Exit.OK)
+
+
+def _show_check(answer: dict[str, Any], receipt: Path | None, as_json: bool) -> int:
+    """How the check of an answer ended that was shown already."""
+    check = answer["check"]
+    refused = check["state"] == "refused"
+    if receipt:
+        _write(receipt, answer["receipt"])
+    if as_json:
+        echo_json({"event": "checked", "receipt_digest": answer["receipt_digest"]} | check)
+    else:
+        click.secho(f"\ncheck      {check['says']}", fg="red" if refused else None)
+        if refused:
+            click.echo("           Do not use this answer.\n\nNext: hallmark fraud ls")
+    return int(Exit.NOT_PROVED if refused else Exit.OK)
+
+
+def _show(answer: dict[str, Any], receipt: Path | None, as_json: bool) -> None:
     if receipt:
         _write(receipt, answer["receipt"])
     if as_json:
@@ -118,6 +164,8 @@ def _show_proof(answer: dict[str, Any], receipt: Path | None) -> None:
     for signer in answer["signers"]:
         click.echo(f"           {signer}")
     click.echo(f"provider   {answer['provider']}")
+    if "check" in answer:
+        click.echo(f"check      {answer['check']['says']}")
     click.echo("time       " + ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in answer["timing"].items()))
     if receipt:
         click.echo(f"receipt    {receipt}\n\nNext: hallmark verify {receipt}")

@@ -23,7 +23,11 @@ COMMANDS = {
     "store": "check the disk, free space, pin models",
     "infer": "ask a model, and get a proved answer",
     "bench": "measure peers, or this machine: rate, latency, overhead",
-    "verify": "check a receipt or a benchmark, offline",
+    "verify": "check a receipt, a benchmark or a fraud file, offline",
+    "receipt": "list and export the receipts that this peer keeps",
+    "fraud": "evidence of peers that broke their word",
+    "policy": "show what you are ready to believe",
+    "zk": "circuits, for answers with a proof",
     "network": "make and show network files",
     "config": "show the settings and where each came from",
     "doctor": "find what is wrong with this machine or peer",
@@ -64,7 +68,6 @@ def main() -> None:
     try:
         _log()
         code = cli.main(prog_name="hallmark", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else Exit.OK)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:
@@ -79,6 +82,7 @@ def main() -> None:
             raise
         show_failure(failure, as_json)
         sys.exit(failure.exit_code)
+    sys.exit(code if isinstance(code, int) else Exit.OK)
 
 
 def _log() -> None:

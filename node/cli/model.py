@@ -8,6 +8,7 @@ from typing import Any
 import click
 import trio
 
+from ..auditing.words import in_words
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .adding import add
@@ -97,21 +98,33 @@ def show(model: str, bootstraps: tuple[str, ...], data_dir: str | None, as_json:
         for spec in found[side]:
             rows.add_row(side[:-1], f"{spec['name']}: {spec['datatype']} [{', '.join(map(str, spec['shape']))}]")
     for offer in found["offers"]:
-        tiers = "/".join(offer["tiers"])
-        terms = f"{tiers}, price {offer['price']}, {offer['compute_us'] / 1000:.1f} ms, {offer['backend']}"
-        rows.add_row("offered by", f"{offer['peer_id']}  {terms}")
+        rows.add_row("offered by", f"{offer['peer_id']}  {offer['compute_us'] / 1000:.1f} ms, {offer['backend']}")
+        if record := in_words(offer["record"]):
+            rows.add_row("", f"  its answers: {record}")
+        for terms in offer["tiers"]:
+            rows.add_row("", f"  tier {terms['tier']}: price {terms['price']}{_added(terms)}")
     for peer_id in found["holders"]:
         rows.add_row("held by", peer_id)
     for b in found["benchmarks"]:
         figures = f"{b['clients']} clients, {b['items_per_s']:,.0f} items/s, p99 {b['p99_us'] / 1000:.1f} ms"
+        batches = f"{b['batch_p50']} at a time, up to {b['batch_max']}"
         signed = "both signed" if b["countersigned"] else "the measurer's word"
-        rows.add_row("measured", f"{b['provider']}  {figures}, {b['backend']}, {day(b['measured_ms'])}, {signed}")
+        rows.add_row(
+            "measured", f"{b['provider']}  {figures}, {batches}, {b['backend']}, {day(b['measured_ms'])}, {signed}"
+        )
     rows.add_row("seen here", f"{found['pulls']} pulls, {found['calls']} calls")
     if "refused" in found:
         rows.add_row("not executed here", found["refused"])
     if found["description"]:
         rows.add_row("description", found["description"])
     console().print(rows)
+
+
+def _added(terms: dict[str, Any]) -> str:
+    """What the tier's proof adds to an answer, where its provider has measured that."""
+    if not terms["added_us"]:
+        return ""
+    return f", its proof takes {terms['added_us'] / 1000:.1f} ms more and {size(terms['added_bytes'])}"
 
 
 def _standing(found: dict[str, Any]) -> str:

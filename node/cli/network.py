@@ -1,4 +1,4 @@
-"""`hallmark network new | show`"""
+"""`hallmark network new | epoch | show`"""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 import click
 
+from wire.errors import RecordError
 from wire.keys import peer_id_of, show_address
 from wire.network import Network
 
+from ..clock import now_ms
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..keyfile import load_key
 from ..local import find_network
-from ..networkfile import load_network, new_network, save_network
+from ..networkfile import load_network, new_network, next_epoch, save_network
 from .screen import echo_json, everywhere
 
 
-@click.group("network", short_help="make and show network files")
+@click.group("network", short_help="make, change and show network files")
 def command() -> None:
     """A network file makes peers one network: its name, its verifiers, its rules."""
 
@@ -58,6 +60,48 @@ def new(
     click.echo(f"\nNext, on every peer: hallmark init --network {place}")
 
 
+@command.command("epoch")
+@click.argument("network", default="")
+@click.option(
+    "--verifier",
+    "verifiers",
+    multiple=True,
+    required=True,
+    metavar="PEER_ID",
+    help="A verifier from then on; repeat for each.",
+)
+@click.option("--committee", type=click.IntRange(0, 256), default=0, help="Members drawn then. Default: as now.")
+@click.option(
+    "--in",
+    "minutes",
+    type=click.IntRange(0, 60 * 24 * 30),
+    default=10,
+    show_default=True,
+    metavar="MINUTES",
+    help="When it begins: every peer must have the file, and be started with it, before.",
+)
+@everywhere
+def epoch(
+    network: str, verifiers: tuple[str, ...], committee: int, minutes: int, data_dir: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Change a network's verifiers: open its next epoch, with a new beacon. The old one moves into the file's past.
+
+    Give all verifiers, also those who stay. What was proved before stays valid; the file is then handed on anew.
+    """
+    place = find_network(find_data_dir(data_dir), network)
+    try:
+        changed = next_epoch(load_network(place), verifiers, now_ms() + minutes * 60_000, committee=committee)
+    except RecordError as error:
+        raise CommandError(Exit.USAGE, str(error), "Verifiers are given by peer id: hallmark id") from error
+    save_network(place, changed)
+    if as_json:
+        echo_json({"event": "network", "file": str(place)} | describe(changed))
+        return
+    listed = len(changed.verifiers)
+    click.echo(f"Wrote {place}: epoch {changed.epoch} of network {changed.name!r}, {listed} verifier(s).")
+    click.echo(f"\nIt begins in {minutes} minutes. Next, on every peer: hallmark serve --network {place}")
+
+
 @command.command("show")
 @click.argument("network", default="")
 @everywhere
@@ -78,8 +122,11 @@ def describe(network: Network) -> dict[str, Any]:
         "chain_id": network.chain_id,
         "contract": show_address(network.contract),
         "epoch": network.epoch,
+        "from_ms": network.from_ms,
+        "past_epochs": [registry.epoch for registry in network.past],
         "committee_size": network.committee_size,
         "quorum": [network.quorum_numerator, network.quorum_denominator],
+        "sample": network.sample_bps / 10_000,
         "bootstraps": list(network.bootstraps),
         "verifiers": [{"peer_id": peer_id_of(v.key), "weight": v.weight} for v in network.verifiers],
         "profiles": {p.name: p.tolerance for p in network.profiles},

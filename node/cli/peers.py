@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import trio
 
+from ..auditing.words import in_words
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
@@ -21,7 +22,8 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
     if as_json:
         echo_json({"event": "peers"} | found)
         return
-    rows = table("peer", "connected", "roles", "address")
+    rows = table("peer", "connected", "roles", "answers", "address")
     for p in found["peers"]:
-        rows.add_row(p["peer_id"], "yes" if p["connected"] else "no", ", ".join(p["roles"]) or "–", p["address"])
+        connected, roles = "yes" if p["connected"] else "no", ", ".join(p["roles"]) or "–"
+        rows.add_row(p["peer_id"], connected, roles, in_words(p["record"]) or "–", p["address"])
     show_table(rows)

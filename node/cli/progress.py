@@ -6,20 +6,14 @@ follows. Piped, it would be one.
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import TracebackType
-from typing import Any
-
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from typing import TYPE_CHECKING, Any
 
 from .screen import console, echo_json, printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 class Shown:
@@ -27,12 +21,18 @@ class Shown:
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[peers]}"), console=console(), transient=True,
-        )  # fmt: skip
         self._task: TaskID | None = None
         self._speaking = False  # a line of what is not proved yet has not ended
+
+    @cached_property
+    def _bar(self) -> Progress:
+        from rich import progress as rich  # most commands have nothing to tell before their result
+
+        return rich.Progress(
+            rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn(binary_units=True),
+            rich.TransferSpeedColumn(), rich.TimeRemainingColumn(), rich.TextColumn("{task.fields[peers]}"),
+            console=console(), transient=True,
+        )  # fmt: skip
 
     def __enter__(self) -> Shown:
         return self

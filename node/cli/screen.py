@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,12 +31,16 @@ def everywhere(function: F) -> F:
 
 def console() -> Console:
     """Standard output for people; plain and wide when it is no terminal."""
+    from rich.console import Console
+
     made = Console(highlight=False, markup=False, soft_wrap=True)
     return made if made.is_terminal else Console(highlight=False, markup=False, soft_wrap=True, width=160)
 
 
 def table(*columns: str) -> Table:
     """The one look of all tables."""
+    from rich.table import Table
+
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
@@ -44,6 +49,8 @@ def table(*columns: str) -> Table:
 
 def show_table(rows: Table) -> None:
     """Print a table whose cells are to be copied: nothing is cut off, the terminal wraps what is too long for it."""
+    from rich.measure import Measurement
+
     screen = console()
     screen.width = max(screen.width, Measurement.get(screen, screen.options.update(max_width=10_000), rows).maximum)
     screen.print(rows)

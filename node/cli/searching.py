@@ -59,6 +59,7 @@ def _detail(m: dict[str, Any]) -> str:
     if m["providers"]:
         tiers = ", ".join(m["tiers"])
         offers = f"{_count(m['providers'], 'provider')} from price {m['cheapest']} ({tiers})"
+        offers += f", {m['disputed']} of them disputed" if m["disputed"] else ""
     else:
         offers = "no provider"
     held = "here" if m["here"] else ""

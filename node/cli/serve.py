@@ -49,6 +49,12 @@ from .screen import echo_json, everywhere
 )
 @click.option("--hub-tag", "hub_tags", multiple=True, metavar="TAG", help="For the policy tags; may be repeated.")
 @click.option("--price", type=click.IntRange(min=0), help="Asked per request, in the token's smallest unit.")
+@click.option(
+    "--tier-price",
+    multiple=True,
+    metavar="TIER=PRICE",
+    help="Asked in one tier instead, such as quorum=50; may be repeated.",
+)
 @everywhere
 def command(data_dir: str | None, as_json: bool, network: str | None, **flags: Any) -> int:
     """Run a peer until Ctrl-C: the first lets work in hand finish, the second stops at once."""

@@ -47,7 +47,7 @@ def verify(repair: bool, bootstraps: tuple[str, ...], data_dir: str | None, as_j
         for m in found["models"]:
             rows.add_row(m["name"] or "–", m["state"], str(m["damaged_chunks"]), str(m["missing_chunks"]), m["cid"])
         show_table(rows)
-    for what in ("chunks", "outlines", "ballots"):
+    for what in ("chunks", "outlines", "ballots", "frauds"):
         if found[f"damaged_{what}"]:
             click.echo(f"Damaged {what}: {found[f'damaged_{what}']}")
     if found["restored_chunks"]:

@@ -5,54 +5,70 @@ events. `LOCAL` ones need no other peer."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from ..control import Emit
-from ..local import Local
-from ..peer import Peer
-from .adding import add_model
-from .bench import bench, bench_here
-from .editing import edit_model, withdraw_model
-from .folders import export_folder
-from .infer import infer
-from .models import list_models, pull_model, show_model
-from .peers import list_peers
-from .ps import list_loaded
-from .search import list_versions, search_models
-from .store import (
-    collect_garbage,
-    pin_model,
-    remove_model,
-    repair_store,
-    stat_store,
-    unpin_model,
-    verify_store,
-)
+if TYPE_CHECKING:
+    from ..control import Emit
+    from ..local import Local
+    from ..peer import Peer
 
-Result = Awaitable[dict[str, Any]]
-
-LOCAL: dict[str, Callable[[Local, dict[str, Any], Emit], Result]] = {
-    "model.add": add_model,
-    "model.edit": edit_model,
-    "model.withdraw": withdraw_model,
-    "model.ls": list_models,
-    "model.rm": remove_model,
-    "model.export": export_folder,
-    "bench.here": bench_here,
-    "store.verify": verify_store,
-    "store.stat": stat_store,
-    "store.gc": collect_garbage,
-    "store.pin": pin_model,
-    "store.unpin": unpin_model,
+LOCAL = {
+    "model.add": "adding.add_model",
+    "model.edit": "editing.edit_model",
+    "model.withdraw": "editing.withdraw_model",
+    "model.ls": "models.list_models",
+    "model.rm": "store.remove_model",
+    "model.export": "folders.export_folder",
+    "fraud.ls": "evidence.list_frauds",
+    "fraud.export": "evidence.export_fraud",
+    "fraud.scan": "evidence.scan_receipts",
+    "receipt.ls": "evidence.list_receipts",
+    "receipt.export": "evidence.export_receipt",
+    "zk.setup": "circuits.setup_circuit",
+    "zk.check": "circuits.check_circuits",
+    "bench.here": "bench.bench_here",
+    "store.verify": "store.verify_store",
+    "store.stat": "store.stat_store",
+    "store.gc": "store.collect_garbage",
+    "store.pin": "store.pin_model",
+    "store.unpin": "store.unpin_model",
 }
-NETWORKED: dict[str, Callable[[Peer, dict[str, Any], Emit], Result]] = {
-    "model.show": show_model,
-    "model.pull": pull_model,
-    "model.search": search_models,
-    "model.versions": list_versions,
-    "store.repair": repair_store,
-    "infer": infer,
-    "bench": bench,
-    "peers": list_peers,
-    "ps": list_loaded,
+NETWORKED = {
+    "model.show": "models.show_model",
+    "model.pull": "models.pull_model",
+    "model.search": "search.search_models",
+    "model.versions": "search.list_versions",
+    "store.repair": "store.repair_store",
+    "infer": "infer.infer",
+    "receipt.compact": "compacting.compact_receipt",
+    "bench": "bench.bench",
+    "peers": "peers.list_peers",
+    "ps": "ps.list_loaded",
 }
+
+
+async def run_local(local: Local, name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Run one of `LOCAL`. CommandError and the packages' errors as they arise."""
+    return await _operation(LOCAL[name])(local, params, emit)
+
+
+async def run_networked(peer: Peer, name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Run one of `NETWORKED`. CommandError and the packages' errors as they arise."""
+    return await _operation(NETWORKED[name])(peer, params, emit)
+
+
+def load_all() -> None:
+    """Import every operation now, for a node that stays: it must not stand still when one is asked for first."""
+    for place in (*LOCAL.values(), *NETWORKED.values()):
+        _operation(place)
+
+
+@cache
+def _operation(place: str) -> Callable[[Any, dict[str, Any], Emit], Awaitable[dict[str, Any]]]:
+    # Its module is loaded alone: a command that looks into its own store needs nothing of the network.
+    module, _, function = place.partition(".")
+    found: Callable[[Any, dict[str, Any], Emit], Awaitable[dict[str, Any]]]
+    found = getattr(import_module(f".{module}", __name__), function)
+    return found

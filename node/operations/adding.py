@@ -39,7 +39,10 @@ from .models import describe
 
 
 async def add_model(local: Local, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Publish an ONNX file, or a folder; or take over a folder that was exported, as it is. The model's description."""
+    """Publish an ONNX file, or a folder; or take over a folder that was exported, as it is.
+
+    The model's description, whether it is new here, and the roles in which this peer runs: none where it does not.
+    """
     path = Path(params["path"])
     if (path / MANIFEST).exists():
         if params["name"] or params["licence"]:
@@ -67,7 +70,7 @@ async def add_model(local: Local, params: dict[str, Any], emit: Emit) -> dict[st
             emit({"event": "trying", "text": "running it once"})
             await _try_once(local, signed.model, manifest)
         await publish_version(local, params["version"], signed, params["name"])
-    return describe(signed, manifest) | {"new": is_new}
+    return describe(signed, manifest) | {"new": is_new, "roles": list(local.roles)}
 
 
 async def _take_over(local: Local, folder: Path, emit: Emit) -> dict[str, Any]:
@@ -78,7 +81,7 @@ async def _take_over(local: Local, folder: Path, emit: Emit) -> dict[str, Any]:
         record = own_record(local, found["name"])
         if record is None or record.of(found["version"]) is None:
             await publish_version(local, found["version"], signed, found["name"])
-    return found | {"new": True}
+    return found | {"new": True, "roles": list(local.roles)}
 
 
 async def _inspect(

@@ -100,7 +100,15 @@ async def _bench_model(
     row = _model_row(signed, manifest, pool) | {"tier": params["tier"], "steps": []}
     if params["direct"]:
         row["direct"] = await _direct(peer.local, pool, params, emit)
-    question = Question(signed, manifest, (), params["tier"], Amount(params["max_price"]), params["timeout"])
+    question = Question(
+        signed,
+        manifest,
+        (),
+        params["tier"],
+        Amount(params["max_price"]),
+        params["timeout"],
+        committee=params["committee"],
+    )
     run = _Run(peer, question, pool, params["duration"], row, emit)
     for clients in params["clients"]:
         offers = await run.step(offers, clients)
@@ -184,9 +192,7 @@ async def _direct(local: Local, pool: Pool, params: dict[str, Any], emit: Emit) 
             Exit.NOT_FOUND, "the direct loop needs the model on this machine", "Pull it: hallmark model pull MODEL"
         )
     threads = local.config.threads
-    rows = await run_direct(
-        pool.loadable.open_files, pool.loadable.interface, pool.inputs, params["duration"], threads, emit
-    )
+    rows = await run_direct(local.engine, pool.loadable, pool.inputs, params["duration"], emit)
     for row in rows:
         emit({"event": "direct", "threads": threads} | row)
     return rows

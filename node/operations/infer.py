@@ -9,11 +9,16 @@ import trio
 
 from wire.canonical import Amount
 from wire.keys import peer_id_of
+from wire.tier import rungs_of
 
 from ..asking import ask
 from ..attempt import Question
+from ..auditing.delivery import deliver
 from ..control import Emit
+from ..errors import CommandError, Exit
 from ..finding import find_model
+from ..policyfile import load_policy
+from ..zk.expecting import expect
 
 if TYPE_CHECKING:
     from wire.tensors import Tensor
@@ -28,22 +33,30 @@ async def infer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
     started = trio.current_time()
     signed, manifest = await find_model(peer, params["model"], emit)
     given = {name: (how, data) for name, (how, data) in params["inputs"].items()}
+    policy = load_policy(peer.local.directory, params["policy"])
+    if not (good := policy.check_tier(params["tier"])).ok:
+        raise CommandError(Exit.USAGE, good.detail, "Ask in another tier, or change your rules: hallmark policy show")
     question = Question(
         manifest=signed,
         specs=manifest,
         tensors=make_tensors(given, manifest.inputs),
         tier=params["tier"],
+        committee=params["committee"],
+        policy=policy,
         max_price=Amount(params["max_price"]),
         seconds=params["timeout"],
     )
+    if "zk" in rungs_of(question.tier):
+        await expect(peer, signed.model, manifest, policy, emit)
     answer = await ask(peer, question, emit)
     receipt = answer.file.receipt.receipt
     backend = receipt.runtime.backend
     store, encoded = peer.local.store, answer.encoded
-    await store.in_thread(store.receipts.put, receipt.digest(peer.network.domain), encoded)
+    digest = receipt.digest(peer.network.domain)
+    await store.in_thread(store.receipts.put, digest, encoded)
     peer.tally.called(signed.model)
     finding = {"find": (answer.found_at - started) * 1000}
-    return {
+    told = {
         "model": signed.cid,
         "interface": manifest.interface,
         "outputs": [show_tensor(t) for t in answer.outputs],
@@ -59,7 +72,9 @@ async def infer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
         "price": int(receipt.price),
         "timing": {stage: round(ms, 2) for stage, ms in (finding | answer.timing).items()},
         "receipt": encoded,
+        "receipt_digest": digest.hex(),
     }
+    return await deliver(peer, question.tensors, answer, told, emit)
 
 
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}

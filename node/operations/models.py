@@ -12,6 +12,7 @@ from wire.keys import peer_id_of, show_address
 from wire.manifest import Manifest, SignedManifest, read_manifest
 from wire.tensors import TensorSpec
 
+from ..auditing.record import of_offer
 from ..benching.described import valid_ones
 from ..clock import now_ms
 from ..control import Emit
@@ -51,10 +52,14 @@ async def show_model(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str
     offers = [
         {
             "peer_id": peer_id_of(o.peer),
-            "tiers": list(o.tiers),
+            "tiers": [
+                {"tier": t.tier, "price": int(t.price), "added_us": t.added_us, "added_bytes": t.added_bytes}
+                for t in o.tiers
+            ],
             "price": int(o.price),
             "backend": f"{o.backend.name} {o.backend.version} on {o.backend.device}",
             "compute_us": o.compute_us,
+            "record": of_offer(store, o),
         }
         for o in peer.board.offers(now_ms(), signed.model)
     ]

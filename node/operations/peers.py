@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from wire.keys import peer_id_of
+from storage.audits import AuditRecord
+from wire.errors import RecordError
+from wire.keys import address_of, peer_id_of, public_of
 
+from ..auditing.record import describe
 from ..clock import now_ms
 from ..control import Emit
 from ..joining import wait_for_peers
@@ -29,6 +32,15 @@ async def list_peers(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str
                 "address": status.address if status else next(iter(addresses), ""),
                 "roles": list(presence.roles) if presence else [],
                 "release": presence.release if presence else "",
+                "record": _record(peer, peer_id),
             }
         )
     return {"peer_id": peer.host.peer_id, "network": peer.network.name, "peers": rows}
+
+
+def _record(peer: Peer, peer_id: str) -> dict[str, Any]:
+    """What verifiers said of its answers, with any model."""
+    try:
+        return describe(peer.local.store.audits.record(address_of(public_of(peer_id))))
+    except RecordError:  # a peer with a key of another kind answers nothing
+        return describe(AuditRecord(0, 0, 0, 0, 0))

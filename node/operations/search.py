@@ -13,6 +13,7 @@ from wire.manifest import Manifest, SignedManifest
 from wire.name import Named
 from wire.offer import Offer
 
+from ..auditing.record import is_disputed
 from ..clock import now_ms
 from ..control import Emit
 from ..errors import CommandError, Exit
@@ -59,7 +60,8 @@ def _row(
         "description": manifest.description,
         "providers": len(offers),
         "cheapest": min((int(offer.price) for offer in offers), default=None),
-        "tiers": sorted({tier for offer in offers for tier in offer.tiers}),
+        "tiers": sorted({terms.tier for offer in offers for terms in offer.tiers}),
+        "disputed": sum(is_disputed(store, offer, now_ms()) for offer in offers),
         "hubs": heard.holding[model],
         "here": here,
         "pulls": seen.pulls + heard.pulls[model],

@@ -107,6 +107,7 @@ def _report(found: Verified, seconds: float, states: list[ModelState]) -> dict[s
         "damaged_outlines": found.outlines,
         "damaged_receipts": [digest.hex() for digest in found.receipts],
         "damaged_ballots": found.ballots,
+        "damaged_frauds": found.frauds,
     }
     models = [_state(state) for state in states]
     damaged = found.damaged or found.outlines or not _is_sound(report, models)
@@ -114,7 +115,7 @@ def _report(found: Verified, seconds: float, states: list[ModelState]) -> dict[s
 
 
 def _is_sound(report: dict[str, Any], models: list[dict[str, Any]]) -> bool:
-    lost = report["damaged_receipts"] or report["damaged_ballots"]
+    lost = report["damaged_receipts"] or report["damaged_ballots"] or report["damaged_frauds"]
     return not lost and all(model["state"] != "damaged" for model in models)
 
 

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from itertools import starmap
 
 import trio
+from msgspec.structs import replace
 
+from engine import Execution
 from p2p import Channel
-from verify import Outcome, rows
-from wire.canonical import Amount, encode
+from verify import check_asked, rows
+from wire.canonical import encode
 from wire.errors import ErrorCode, RecordError, RemoteError
-from wire.inference import Answer, Ask, Proof, Receipt, Request, Runtime, SignedReceipt, Usage, sign_receipt
+from wire.inference import Answer, Ask, Receipt, Runtime, SignedReceipt, Usage, sign_receipt
 from wire.offer import Offer, sign_offer
-from wire.tensors import Tensor, check_headers, tensor_set
-from wire.text import one_line
-from wire.tier import Tier
+from wire.tensors import check_headers, tensor_set
 
 from ..benching.records import serve_benchmarks
 from ..benching.witness import Witness
-from ..bounds import MAX_OPEN_REQUESTS, MAX_SEEN_REQUESTS, OFFER_EVERY, OFFER_LIFE_MS, REST_MS, TENSOR_SECONDS
+from ..bounds import (
+    MAX_OFFERS_PER_PROVIDER,
+    MAX_OPEN_REQUESTS,
+    MAX_SEEN_REQUESTS,
+    OFFER_BURST,
+    OFFER_EVERY,
+    OFFER_LAST_MS,
+    OFFER_LIFE_MS,
+    OFFER_PAUSE,
+    REST_MS,
+    TENSOR_SECONDS,
+)
 from ..clock import now_ms
-from ..convening import Convening, convening
+from ..offering import Offering, Word
 from ..peer import Peer
+from ..proofs import send_proof
 from ..ready import ReadyModel
 from ..replay import ReplayGuard
 from ..streaming import stream_tokens
+from ..tiers.giving import price_of, proving, terms
+from ..tiers.rung import Job
 
 log = logging.getLogger("hallmark.provider")
-
-TIERS: tuple[Tier, ...] = ("signed", "quorum")  # what this release executes
 
 
 class Provider:
@@ -43,30 +56,52 @@ class Provider:
 
     async def run(self) -> None:
         """Answer requests, and say what is offered: at once when that changes, and before the last word expires."""
-        self._peer.host.handle("infer", self._serve)
-        self._peer.host.handle("benchmarks", self._countersign)
+        peer = self._peer
+        peer.host.handle("infer", self._serve)
+        peer.host.handle("benchmarks", self._countersign)
+        offering = Offering(
+            every=OFFER_EVERY,
+            life=OFFER_LIFE_MS / 1000,
+            pause=OFFER_PAUSE,
+            burst=OFFER_BURST,
+            most=MAX_OFFERS_PER_PROVIDER,
+        )
+        beyond = 0
         while True:
-            seen = self._peer.ready.changed.count
-            for model, ready in self._peer.ready.all().items():
-                await self._offer(model, ready)
-            await self._peer.ready.changed.wait(OFFER_EVERY, since=seen)
+            seen, before = peer.ready.changed.count, beyond
+            beyond = offering.hold(starmap(self._offer, peer.ready.all().items()), trio.current_time())
+            if beyond > before:
+                most = MAX_OFFERS_PER_PROVIDER
+                log.warning("%d models are executed here and not offered: peers keep %d offers of one", beyond, most)
+            word = offering.next(trio.current_time())
+            if word is None:
+                await peer.ready.changed.wait(offering.wait(trio.current_time()), since=seen)
+            else:
+                heard = peer.host.neighbours("offers") > 0
+                await self._say(word)
+                offering.said(word, trio.current_time(), heard=heard)
 
-    async def _offer(self, model: bytes, ready: ReadyModel) -> None:
-        now, peer = now_ms(), self._peer
-        offer = Offer(
+    def _offer(self, model: bytes, ready: ReadyModel) -> Offer:
+        """What is offered of one model now, without the times of any word."""
+        peer = self._peer
+        return Offer(
             peer=peer.local.key.public,
             addresses=peer.host.addresses,
             model=model,
-            tiers=TIERS if any(v.key != peer.local.key.public for v in peer.network.verifiers) else TIERS[:1],
-            price=Amount(peer.local.config.price),
+            tiers=terms(peer, ready),
             backend=ready.loaded.backend,
             profile=ready.manifest.profile,
             compute_us=ready.loaded.compute_us,
             queue_depth=self._open,
-            sequence=now,
-            issued_ms=now,
-            expires_ms=now + OFFER_LIFE_MS,
+            sequence=0,
+            issued_ms=0,
+            expires_ms=0,
         )
+
+    async def _say(self, word: Word) -> None:
+        now, peer = now_ms(), self._peer
+        until = now + (OFFER_LAST_MS if word.last else OFFER_LIFE_MS)
+        offer = replace(word.offer, sequence=now, issued_ms=now, expires_ms=until)
         data = encode(sign_offer(offer, peer.local.key, peer.network.domain))
         peer.board.take_offer(data, now)
         await peer.host.publish("offers", data)
@@ -89,10 +124,7 @@ class Provider:
                         raise RemoteError(ErrorCode.REFUSED, "the inputs are not those that the request was signed for")
                     with channel.while_wanted():
                         await trio.sleep(early)
-                        if ask.request.request.tier == "quorum":
-                            await self._answer_quorum(channel, ask, inputs, ready, rows(given))
-                        else:
-                            await self._answer(channel, ask, inputs, ready, rows(given))
+                        await self._answer(channel, Job(self._peer, ask.request, inputs, ready), rows(given))
         finally:
             self._open -= 1
 
@@ -105,70 +137,49 @@ class Provider:
         request, peer = ask.request.request, self._peer
         if request.provider != peer.local.key.address:
             raise RemoteError(ErrorCode.REFUSED, "the request is for another provider")
-        if request.tier not in TIERS:
-            raise RemoteError(ErrorCode.UNSUPPORTED, f"this provider does not answer in tier {request.tier}")
-        if request.max_price < peer.local.config.price:
-            raise RemoteError(
-                ErrorCode.REFUSED, f"the price is {peer.local.config.price}, you allow {request.max_price}"
-            )
         ready = peer.ready.get(request.model)
         if ready is None:
             raise RemoteError(ErrorCode.NOT_FOUND, "this provider does not run that model")
+        asked = next((t for t in terms(peer, ready) if t.tier == request.tier), None)
+        if asked is None:
+            raise RemoteError(ErrorCode.UNSUPPORTED, f"this provider does not answer in tier {request.tier}")
+        if request.max_price < asked.price:
+            raise RemoteError(ErrorCode.REFUSED, f"the price is {asked.price}, you allow {request.max_price}")
         try:
             check_headers(ask.inputs, ready.manifest.inputs, "inputs")
         except RecordError as error:
             raise RemoteError(ErrorCode.BAD_RECORD, str(error), retry=False) from error
+        if not (fits := check_asked(ask.request)).ok:
+            raise RemoteError(ErrorCode.BAD_RECORD, fits.detail, retry=False)
         peer.ready.check_room(request.model)
         if not ask.request.is_signed(peer.network.domain):
             raise RemoteError(ErrorCode.REFUSED, "the payer did not sign this request, or not for this network")
         return ready, self._guard.admit(request, request.digest(peer.network.domain), now_ms())
 
-    async def _answer(
-        self,
-        channel: Channel,
-        ask: Ask,
-        inputs: list[Tensor],
-        ready: ReadyModel,
-        units: int,
-        round_: Convening | None = None,
-    ) -> None:
-        """Execute, sign, send; with a committee, show it the answer before the client has it."""
-        request, started = ask.request.request, now_ms()
+    async def _answer(self, channel: Channel, job: Job, units: int) -> None:
+        """Execute, sign, send; then the tier's evidence, on which work began beside the execution."""
+        request, started = job.request.request, now_ms()
         seconds = (request.deadline_ms - started) / 1000
-        execute = partial(self._peer.ready.execute, request.model, inputs, seconds)
-        if ready.manifest.interface == "generate":
-            execution = await stream_tokens(channel, execute)
-        else:
-            execution = await execute()
-        usage = Usage(
-            units=units, tokens_in=execution.tokens_in, tokens_out=execution.tokens_out, compute_us=execution.compute_us
-        )
-        runtime = Runtime(profile=ready.manifest.profile, backend=execution.backend)
-        receipt = self._receipt(request, execution.outputs, usage, runtime, started)
-        if round_:
-            round_.answer(receipt, execution.outputs)
-        answer = Answer(receipt=receipt, outputs=tuple(t.header for t in execution.outputs))
-        self._witness.note(receipt.receipt)
-        await channel.send(answer, execution.outputs)
-        self._peer.tally.called(request.model)
+        execute = partial(self._peer.ready.execute, request.model, job.inputs, seconds)
+        async with proving(job) as evidence:
+            if job.ready.manifest.interface == "generate":
+                execution = await evidence.execute(partial(stream_tokens, channel, execute))
+            else:
+                execution = await evidence.execute(execute)
+            receipt = self._receipt(job, execution, units, started)
+            evidence.answer(receipt, execution.outputs)
+            answer = Answer(receipt=receipt, outputs=tuple(t.header for t in execution.outputs))
+            self._witness.note(receipt.receipt)
+            await channel.send(answer, execution.outputs)
+            self._peer.tally.called(request.model)
+            proof = await evidence.proof()
+        if proof is not None:
+            if proof.reason and proof.certificate.quorum is None:
+                log.warning("an answer of ours was not certified: %s", proof.reason)
+            await send_proof(channel, proof)
 
-    async def _answer_quorum(
-        self, channel: Channel, ask: Ask, inputs: list[Tensor], ready: ReadyModel, units: int
-    ) -> None:
-        try:
-            async with convening(self._peer, ask.request, inputs) as round_:
-                await self._answer(channel, ask, inputs, ready, units, round_)
-                outcome = await round_.outcome()
-        except RecordError as error:  # nobody may judge: the network file is the reason, not this request
-            raise RemoteError(ErrorCode.UNSUPPORTED, str(error)) from error
-        if outcome.certificate is None:
-            log.warning("an answer of ours was not certified: %s", outcome.reason)
-        await channel.send(proof_of(outcome))
-
-    def _receipt(
-        self, request: Request, outputs: tuple[Tensor, ...], usage: Usage, runtime: Runtime, started: int
-    ) -> SignedReceipt:
-        domain = self._peer.network.domain
+    def _receipt(self, job: Job, execution: Execution, units: int, started: int) -> SignedReceipt:
+        domain, request = self._peer.network.domain, job.request.request
         receipt = Receipt(
             chain_id=domain.chain_id,
             request=request.digest(domain),
@@ -177,17 +188,17 @@ class Provider:
             provider=request.provider,
             model=request.model,
             inputs=request.inputs,
-            outputs=tensor_set(outputs).hash(),
-            runtime=runtime,
+            outputs=tensor_set(execution.outputs).hash(),
+            runtime=Runtime(profile=job.ready.manifest.profile, backend=execution.backend, together=execution.company),
             tier=request.tier,
-            usage=usage,
-            price=Amount(self._peer.local.config.price),
+            usage=Usage(
+                units=units,
+                tokens_in=execution.tokens_in,
+                tokens_out=execution.tokens_out,
+                compute_us=execution.compute_us,
+            ),
+            price=price_of(self._peer, request.tier),
             started_ms=started,
             finished_ms=max(started, now_ms()),
         )
         return sign_receipt(receipt, self._peer.local.key, domain)
-
-
-def proof_of(outcome: Outcome) -> Proof:
-    """What the client is told of a finished round."""
-    return Proof(certificate=outcome.certificate, ballots=outcome.ballots, reason=one_line(outcome.reason))

@@ -11,9 +11,10 @@ from wire.eip712 import Domain
 from wire.inference import Backend
 from wire.manifest import File, Manifest, SignedManifest, sign_manifest
 from wire.name import Announcement, Named, NameRecord, SignedName, sign_name
-from wire.offer import Offer, sign_offer
+from wire.offer import Offer, Terms, sign_offer
 from wire.presence import Presence, sign_presence
 from wire.tensors import TensorSpec
+from wire.tier import Tier
 
 DOMAIN = Domain(chain_id=31337, contract=b"\x11" * 20)
 MINUTE = 60_000
@@ -24,14 +25,18 @@ def model(label: str) -> bytes:
     return content_hash(label.encode())
 
 
+def terms(tier: Tier, price: int = 10) -> Terms:
+    """What a tier costs, its proof not yet measured."""
+    return Terms(tier=tier, price=Amount(price), added_us=0, added_bytes=0)
+
+
 def offer(who: str = "provider", **changes: Any) -> Offer:
     """An offer that holds at NOW."""
     made = Offer(
         peer=key_of(who).public,
         addresses=("/ip4/127.0.0.1/tcp/4001",),
         model=model("digits"),
-        tiers=("signed", "quorum"),
-        price=Amount(10),
+        tiers=(terms("signed"), terms("quorum")),
         backend=Backend(name="onnxruntime", version="1", device="cpu", compute_capability=""),
         profile="fp32",
         compute_us=1000,

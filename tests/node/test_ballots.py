@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -14,9 +14,13 @@ from trio.testing import MockClock
 from node.ballots import Count, count_ballots, kept_back
 from node.bounds import BALLOT_SECONDS
 from node.peer import Peer
-from tests.verify.scenes import Scene, bent, key_of, some_hash
+from storage.frauds import Kept
+from tests.verify.scenes import Scene, bent, floats, key_of, some_hash
+from verify import Outputs
+from verify.fraud import verify_fraud
 from wire.committee import AskBallot, BallotReply
 from wire.errors import ErrorCode, RemoteError
+from wire.fraud import FraudKind
 from wire.inference import SignedReceipt, sign_receipt
 from wire.network import Network
 from wire.vote import Ballot, Verdict
@@ -26,7 +30,7 @@ REJECT = Verdict.REJECT
 
 
 def count(*ballots: Ballot) -> Count:
-    return count_ballots(SCENE.network, SCENE.request, SCENE.receipt, ballots)
+    return count_ballots(SCENE.network, SCENE.request, SCENE.receipt, ballots, Outputs(SCENE.outputs))
 
 
 def test_verdicts_are_counted() -> None:
@@ -40,9 +44,9 @@ def test_a_member_counts_once_however_often_it_is_shown() -> None:
 
 
 def test_only_enough_weight_refuses_and_whose_outputs_differ_is_told() -> None:
-    other = bytes(31) + b"!"
+    other = (floats("scores", 9.0, 9.0, 9.0),)
     honest = Ballot(
-        member=2, commit=SCENE.commit(2, other), reveal=SCENE.reveal(other, distance=9), vote=SCENE.vote(2, REJECT)
+        member=2, commit=SCENE.commit(2, other), reveal=SCENE.reveal(2, other, distance=9), vote=SCENE.vote(2, REJECT)
     )
     assert count(SCENE.ballot(0), honest) == Count(1, 1, 4, refused=False, same=False)
     assert count(SCENE.ballot(1, REJECT), honest) == Count(0, 2, 4, refused=True, same=False)
@@ -66,7 +70,7 @@ def test_a_ballot_that_ends_with_its_commit_says_nothing() -> None:
         bent(SCENE.ballot(0, REJECT), commit=SCENE.commit(0, request=some_hash("another request"))),
         bent(SCENE.ballot(0, REJECT), commit=SCENE.commit(1)),
         bent(SCENE.ballot(0, REJECT), commit=SCENE.abstention(0)),
-        bent(SCENE.ballot(0, REJECT), reveal=SCENE.reveal(some_hash("other outputs"))),
+        bent(SCENE.ballot(0, REJECT), reveal=bent(SCENE.reveal(), outputs=some_hash("other outputs"))),
         bent(SCENE.ballot(0), vote=bent(SCENE.vote(0), signature=bytes(64))),
     ],
 )
@@ -110,11 +114,36 @@ class Channel:
 
 
 @dataclass
+class Shelf:
+    """As much of a data directory and its store as keeping a fraud needs."""
+
+    network: Network
+    kept: list[Kept] = field(default_factory=list)
+
+    @property
+    def store(self) -> Shelf:
+        return self
+
+    @property
+    def frauds(self) -> Shelf:
+        return self
+
+    def put(self, kept: Kept, data: bytes) -> bool:
+        assert verify_fraud(data, self.network).valid
+        self.kept.append(kept)
+        return True
+
+    async def in_thread(self, write: Callable[..., bool], *args: Any) -> bool:
+        return write(*args)
+
+
+@dataclass
 class Town:
     """As much of a peer as `kept_back` needs."""
 
     host: Verifiers
     network: Network = SCENE.network
+    local: Shelf = field(default_factory=lambda: Shelf(SCENE.network))
 
     def addresses_of(self, public: bytes) -> tuple[str, ...]:
         assert len(public) == 33
@@ -126,9 +155,12 @@ def reply(member: int, verdict: Verdict | None = REJECT, receipt: SignedReceipt 
     return BallotReply(ballot=ballot, receipt=receipt)
 
 
-async def heard(*answers: BallotReply | RemoteError | None, network: Network = SCENE.network) -> Count | None:
+async def heard(
+    *answers: BallotReply | RemoteError | None, network: Network = SCENE.network, shelf: Shelf | None = None
+) -> Count | None:
     named = {key.peer_id: answer for key, answer in zip(SCENE.keys, answers, strict=False)}
-    return await kept_back(cast(Peer, Town(Verifiers(named), network)), SCENE.request)
+    town = Town(Verifiers(named), network, shelf or Shelf(network))
+    return await kept_back(cast(Peer, town), SCENE.request)
 
 
 async def test_everyone_is_asked_and_what_they_said_is_counted() -> None:
@@ -159,9 +191,12 @@ async def test_one_member_s_other_receipt_does_not_hide_what_the_rest_rejected()
     for place in range(4):
         replies = [reply(n) for n in range(4)]
         replies[place] = bent(replies[place], receipt=another)
-        found = await heard(*replies)
+        shelf = Shelf(SCENE.network)
+        found = await heard(*replies, shelf=shelf)
         assert found is not None
         assert found.rejected >= 3
+        # A provider that signed two receipts has been caught by it.
+        assert [(kept.kind, kept.culprit) for kept in shelf.kept] == [(FraudKind.TWO_RECEIPTS, SCENE.provider.address)]
 
 
 async def test_a_provider_does_not_answer_for_a_receipt_that_it_never_signed() -> None:

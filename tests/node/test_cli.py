@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -15,8 +16,10 @@ import trio
 
 import node.cli
 from node.cli.main import COMMANDS, cli
-from node.errors import Exit
+from node.datadir import DataDir
+from node.errors import CommandError, Exit
 from node.keyfile import load_key
+from node.local import keep_network
 from node.networkfile import load_network
 from storage import open_store
 from tests.node.commands import Hallmark
@@ -55,6 +58,7 @@ class TestHelp:
             "main",
             "screen",
             "progress",
+            "tier",
             "adding",
             "publishing",
             "searching",
@@ -91,7 +95,7 @@ class TestHelp:
         ["model", "add", "none.onnx", "--name", "n", "--licence", "MIT"],
         ["infer", "m"],
         ["infer", "m", "--input", "nameless"],
-        ["infer", "m", "--input", "a=1", "--tier", "zk"],
+        ["infer", "m", "--input", "a=1", "--tier", "zkp"],
         ["infer", "m", "--input", "a=1", "--timeout", "0"],
         ["infer", "m", "--input", "a=1", "--max-price", "-1"],
         ["serve", "--role", "baker"],
@@ -202,6 +206,28 @@ class TestNetwork:
         assert Path("town.toml").read_text() == "mine"
         ran = hallmark("network", "new", "town", "--verifier", key_of("v").peer_id, "--out", "folder/none.toml")
         assert (ran.code, "Traceback" in ran.err) == (Exit.STORAGE, False)
+
+    def test_a_new_epoch_keeps_the_old_one_and_takes_the_file_s_place(self, hallmark: Hallmark, home: Path) -> None:
+        first, second = key_of("v1").peer_id, key_of("v2").peer_id
+        hallmark("network", "new", "town", "--verifier", first)
+        (old,) = hallmark("network", "show", "./town.toml", "--json").lines
+        hallmark("init", "--network", "town.toml")
+        before = int(time.time() * 1000)
+        flags = ["--verifier", first, "--verifier", second, "--in", 5, "--json"]
+        (made,) = hallmark("network", "epoch", "./town.toml", *flags).lines
+        assert (made["epoch"], made["past_epochs"], old["past_epochs"]) == (1, [0], [])
+        assert 0 <= made["from_ms"] - before - 5 * 60_000 < 60_000
+        assert [v["peer_id"] for v in made["verifiers"]] == [first, second]
+        network = load_network(Path("town.toml"))
+        assert network.at(before).verifiers == network.past[0].verifiers
+        # a peer takes the newer file, and not the older one again
+        stored = home / "networks" / "town.toml"
+        keep_network(DataDir(home), network)
+        assert load_network(stored) == network
+        with pytest.raises(CommandError, match="epoch 1 is stored"):
+            keep_network(DataDir(home), network.at(before))
+        ran = hallmark("network", "epoch", "town", "--verifier", "nobody")
+        assert (ran.code, "hallmark id" in ran.err) == (Exit.USAGE, True)
 
     def test_show_without_a_name_is_this_peer_s(self, hallmark: Hallmark, home: Path) -> None:
         hallmark("init")

@@ -83,6 +83,16 @@ def test_what_a_hub_mirrors_comes_from_each_source(directory: DataDir, monkeypat
     assert (config.hub_policy, config.hub_publishers, config.hub_tags) == ("tags", ("alice",), ("audio", "tiny"))
 
 
+def test_prices_by_tier_come_from_each_source_as_a_whole(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory.config.write_text('price = 3\n[tier_price]\nquorum = 50\n"tee+quorum" = 80\n')
+    found = load_config(directory, {"tier_price": ()})
+    assert (found.config.price, found.config.tier_price) == (3, {"quorum": 50, "tee+quorum": 80})
+    assert found.origin["tier_price"] == str(directory.config)
+    monkeypatch.setenv("HALLMARK_TIER_PRICE", "zk=9, quorum=0")
+    assert load_config(directory, {}).config.tier_price == {"zk": 9, "quorum": 0}
+    assert load_config(directory, {"tier_price": ("tee=4",)}).config.tier_price == {"tee": 4}
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"hub_policy": "some"}, "hub_policy"),
     ({"hub_policy": ["tags"]}, "hub_policy"),
@@ -96,6 +106,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"price": True}, "price"),
     ({"price": "many"}, "price"),
     ({"price": [1]}, "price"),
+    ({"tier_price": 5}, "tier_price"),
+    ({"tier_price": {"gold": 5}}, "gold"),
+    ({"tier_price": {"quorum": -1}}, "price of tier quorum"),
+    ({"tier_price": {"quorum": {"a": 1}}}, "price of tier quorum"),
+    ({"tier_price": {"quorum": True}}, "price of tier quorum"),
+    ({"tier_price": "quorum"}, "price of tier quorum is ''"),
+    ({"tier_price": ["=5"]}, "no tier ''"),
+    ({"tier_price": [5]}, "no tier '5'"),
     ({"max_models": 0}, "max_models"),
     ({"threads": 0}, "threads"),
     ({"backend": "cuda"}, "backend"),

@@ -97,7 +97,7 @@ async def test_a_hub_that_pages_without_end_is_left(
     async def endless(*_: object) -> Asked:
         nonlocal asked
         asked += 1
-        return Asked(Models(entries=(), cursor=asked.to_bytes(8, "big")), news=1, size=100)
+        return Asked(Models(entries=(), cursor=asked.to_bytes(8, "big"), gone=()), news=1, size=100)
 
     mark = tmp_path / "caught-up"
     mark.touch()

@@ -11,11 +11,13 @@ from node.catalogue import about
 from node.listing import list_models, unlisted
 from storage import Store, open_store
 from tests.node.records import DOMAIN, named, signed_manifest, signed_name
+from tests.verify.scenes import bent, key_of
 from wire.bounds import MAX_RECORD
 from wire.canonical import decode, encode
-from wire.catalogue import AskModels, Models
+from wire.catalogue import MAX_GONE, AskModels, Models
 from wire.errors import RecordError
 from wire.manifest import SignedManifest, read_manifest
+from wire.name import SignedName
 from wire.tensors import TensorSpec
 
 
@@ -60,6 +62,26 @@ def test_an_entry_says_what_is_known_of_it(store: Store) -> None:
         (other, record, False, 0, 0),
     }
     assert all(read_manifest(e.manifest, DOMAIN) for e in entries)
+
+
+def test_a_name_that_nothing_stands_under_is_said_to_be_gone_by_its_record(store: Store) -> None:
+    mine = signed_name(versions=named(signed_manifest(), withdrawn="bad"))
+    hers = signed_name("eve", versions=named(signed_manifest("eve"), withdrawn="worse"))
+    for record in (mine, hers):
+        store.names.put(record)
+
+    def gone(question: AskModels) -> set[SignedName]:
+        return set(list_models(store, question, lambda _: False).gone)
+
+    assert gone(about("digits")) == {mine, hers}
+    assert gone(about("digits", key_of("eve").address)) == {hers}
+    assert gone(about("letters")) == gone(about()) == gone(bent(about("digits"), tag="x")) == set()
+    store.catalogue.put([standing := signed_manifest("bob")])
+    page = list_models(store, about("digits"), lambda _: False)
+    assert ([e.manifest for e in page.entries], page.gone) == ([standing], ())
+    for n in range(MAX_GONE + 1):
+        store.names.put(signed_name(f"p{n}", name="vowels", versions=named(signed_manifest(), withdrawn="")))
+    assert len(gone(about("vowels"))) == MAX_GONE
 
 
 def test_a_question_that_asks_too_much_is_refused(store: Store) -> None:

@@ -45,10 +45,22 @@ def listed(manifest: SignedManifest, name: SignedName | None) -> Listed:
 def page_of(store: Store, *entries: Listed, question: AskModels | None = None) -> Believed:
     """What of a hub's page is believed, and learnt as a peer learns it."""
     asked = question or about()
-    found = believe(store, DOMAIN, asked, Models(entries=entries, cursor=None), NOW)
+    found = believe(store, DOMAIN, asked, Models(entries=entries, cursor=None, gone=()), NOW)
     store.names.put_all(found.names)
     store.catalogue.put(found.manifests)
     return found
+
+
+def test_what_is_said_to_be_gone_is_believed_of_the_name_that_was_asked_for_alone(store: Store) -> None:
+    mine = signed_name(versions=named(signed_manifest(), withdrawn="bad"))
+    other, whose = signed_name(name="letters"), key_of("publisher").address
+    over = signed_name("bob", issued_ms=NOW - 100 * MINUTE, expires_ms=NOW - MINUTE)
+    forged = bent(signed_name("eve"), signature=mine.signature)
+    page = Models(entries=(), cursor=None, gone=(forged, other, over, mine))
+    assert believe(store, DOMAIN, about("digits"), page, NOW).names == (mine,)
+    assert believe(store, DOMAIN, about("digits", whose), page, NOW).names == (mine,)
+    assert believe(store, DOMAIN, about("digits", key_of("eve").address), page, NOW).names == ()
+    assert believe(store, DOMAIN, about(), page, NOW).names == ()
 
 
 def search(store: Store) -> list[bytes]:

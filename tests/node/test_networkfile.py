@@ -13,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import CommandError, Exit
-from node.networkfile import load_network, new_network, parse_network, save_network, show_network
+from node.networkfile import load_network, new_network, next_epoch, parse_network, save_network, show_network
 from tests.verify.scenes import Scene, bent, key_of
+from wire.bounds import MAX_EPOCHS
 from wire.errors import RecordError
+from wire.keys import peer_id_of
 from wire.network import Network, Profile, Verifier
 
 LINES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 IDS = [key_of(f"v{n}").peer_id for n in range(3)]
 TEXT = show_network(bent(Scene().network, bootstraps=("/ip4/10.0.0.1/tcp/4001/p2p/" + IDS[0],)))
 ENTRIES = tomllib.loads(TEXT)
+OVER = {"epoch": 3, "from_ms": 0, "beacon": "0x" + "33" * 32, "committee_size": 4}  # an epoch that came before
 
 
 def written(**changes: Any) -> str:
@@ -37,6 +40,9 @@ def is_a_network_or_a_sentence(text: str) -> bool:
 
 networks = st.builds(
     Network,
+    from_ms=st.integers(0, 2**53),
+    past=st.just(()),
+    sample_bps=st.integers(0, 10_000),
     name=st.from_regex(r"[a-z0-9][a-z0-9\-]{0,31}", fullmatch=True),
     chain_id=st.integers(0, 2**63 - 1),
     contract=st.binary(min_size=20, max_size=20),
@@ -83,6 +89,34 @@ def test_a_new_network_is_its_own_and_lists_each_verifier_once() -> None:
     assert first.tolerance("fp32") == 1e-5
 
 
+@given(networks, st.lists(st.sampled_from(IDS), min_size=1, max_size=3), st.integers(1, 2**40))
+def test_the_next_epoch_has_another_beacon_and_the_old_one_behind_it(
+    network: Network, verifiers: list[str], wait: int
+) -> None:
+    network = bent(network, epoch=min(network.epoch, 2**62), from_ms=min(network.from_ms, 2**52))
+    opened = next_epoch(network, verifiers, network.from_ms + wait)
+    assert (opened.epoch, opened.from_ms) == (network.epoch + 1, network.from_ms + wait)
+    assert opened.beacon != network.beacon
+    assert {peer_id_of(v.key) for v in opened.verifiers} == set(verifiers)
+    stay = {v.key: v for v in network.verifiers}
+    assert all(v == stay.get(v.key, Verifier(key=v.key, weight=1)) for v in opened.verifiers)
+    assert opened.at(network.from_ms) == bent(network, bootstraps=opened.bootstraps)
+    assert parse_network(show_network(opened)) == opened
+
+
+def test_epochs_follow_each_other_and_the_oldest_are_forgotten() -> None:
+    network = Scene().network
+    for n in range(1, MAX_EPOCHS + 3):
+        network = next_epoch(network, IDS, n * 10)
+    assert len(network.past) == MAX_EPOCHS
+    assert [r.from_ms for r in network.past] == [n * 10 for n in range(2, MAX_EPOCHS + 2)]
+    with pytest.raises(RecordError, match="does not come after"):
+        next_epoch(network, IDS, network.from_ms)
+    with pytest.raises(RecordError):
+        next_epoch(network, ["nobody"], network.from_ms + 1)
+    assert next_epoch(network, IDS, network.from_ms + 1, committee=2).committee_size == 2
+
+
 @pytest.mark.parametrize(("name", "verifiers"), [("Home", IDS), ("", IDS), ("a/b", IDS), ("home", ["nobody"])])
 def test_a_new_network_with_a_wrong_name_or_id_is_refused(name: str, verifiers: list[str]) -> None:
     with pytest.raises(RecordError):
@@ -91,7 +125,7 @@ def test_a_new_network_with_a_wrong_name_or_id_is_refused(name: str, verifiers: 
 
 def test_what_may_be_left_out_may_be_left_out() -> None:
     network = parse_network(written(quorum=None, bootstraps=None, profiles=None, verifiers=[{"peer": IDS[0]}]))
-    assert (network.quorum_numerator, network.quorum_denominator) == (2, 3)
+    assert (network.quorum_numerator, network.quorum_denominator, network.sample_bps) == (2, 3, 500)
     assert (network.bootstraps, network.profiles) == ((), ())
     assert network.verifiers == (Verifier(key=key_of("v0").public, weight=1),)
 
@@ -133,6 +167,10 @@ def wrong_entries() -> list[tuple[dict[str, Any], str]]:
         ({"quorum": [0, 3]}, "quorum"),
         ({"quorum": [2, 0]}, "quorum"),
         ({"quorum": [-3, -2]}, "quorum"),
+        ({"sample": 1.01}, "sample"),
+        ({"sample": -0.01}, "sample"),
+        ({"sample": float("nan")}, "sample"),
+        ({"sample": "5 %"}, "sample"),
         ({"bootstraps": "one"}, "bootstraps"),
         ({"bootstraps": [1]}, "bootstraps"),
         ({"bootstraps": ["x" * 257]}, "bootstraps"),
@@ -159,6 +197,16 @@ def wrong_entries() -> list[tuple[dict[str, Any], str]]:
         ({"verifiers": [{"peer": "0OIl"}]}, "0OIl"),
         ({"verifiers": [{"peer": b58encode(BAD_POINT).decode()}]}, "secp256k1"),
         ({"verifiers": [{"peer": 5}]}, "peer"),
+        ({"past": [OVER | {"quorum": [3, 3]}]}, "quorum"),
+        ({"past": [OVER | {"beacon": "0x22"}]}, "beacon"),
+        ({"past": [OVER | {"verifiers": [good, good]}]}, "twice"),
+        ({"past": [OVER | {"name": "home"}]}, "name"),
+        ({"past": [{}]}, "epoch"),
+        ({"past": [OVER] * 65}, "past"),
+        ({"past": [OVER], "epoch": 3}, "epoch 3 does not come after epoch 3"),
+        ({"past": [OVER | {"from_ms": 9}]}, "epoch 7 does not come after epoch 3"),
+        ({"past": [OVER, OVER | {"epoch": 2, "from_ms": 5}]}, "epoch 2 does not come after epoch 3"),
+        ({"from_ms": -1}, "from_ms"),
         ({"surprise": 1}, "surprise"),
         ({"quorum_numerator": 1}, "quorum_numerator"),
     ]

@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import node.noticeboard
 from node.bounds import MAX_OFFERS_PER_PROVIDER
 from node.noticeboard import Notice, Noticeboard, Ruling
-from tests.node.records import DOMAIN, MINUTE, model, offer, signed_offer, signed_presence
+from tests.node.records import DOMAIN, MINUTE, model, offer, signed_offer, signed_presence, terms
 from tests.verify.scenes import NOW, bent, key_of
 from wire.bounds import CLOCK_SKEW_MS
-from wire.canonical import Amount, decode, encode
+from wire.canonical import decode, encode
 from wire.eip712 import Domain
 from wire.offer import SignedOffer, sign_offer
 from wire.presence import SignedPresence
@@ -135,7 +135,8 @@ def test_offers_come_cheapest_first_then_soonest() -> None:
     for who, price, compute_us, depth in [
         ("dear", 9, 1, 0), ("slow", 5, 900, 0), ("busy", 5, 100, 5), ("quick", 5, 500, 0),
     ]:  # fmt: skip
-        board.take_offer(signed_offer(who, price=Amount(price), compute_us=compute_us, queue_depth=depth), NOW)
+        tiers = (terms("quorum", 50), terms("signed", price))
+        board.take_offer(signed_offer(who, tiers=tiers, compute_us=compute_us, queue_depth=depth), NOW)
     order = ["quick", "busy", "slow", "dear"]
     assert [o.peer for o in board.offers(NOW)] == [key_of(who).public for who in order]
     assert [o.peer for o in board.offers(NOW, without={key_of("quick").public})] == [

@@ -120,6 +120,20 @@ async def test_what_is_withdrawn_is_found_by_its_cid_alone_and_with_a_warning(sc
     assert any(event["event"] == "withdrawn" for event in scene.said)
 
 
+async def test_a_bare_name_that_was_withdrawn_gives_the_reason_also_where_no_file_of_it_is_left(scene: Scene) -> None:
+    model = scene.model()
+    scene.tell(scene.hub, scene.record(model, withdrawn="wrong weights"), model)
+    assert scene.hub.local.store.manifest(model.model) is None
+    assert "withdrawn by its publisher: wrong weights" in await scene.refused("digits")
+
+
+async def test_where_another_publishers_model_stands_the_bare_name_means_that(scene: Scene) -> None:
+    model, hers = scene.model(), scene.model("eve")
+    scene.tell(scene.hub, scene.record(model, withdrawn="wrong weights"), model)
+    scene.tell(scene.hub, scene.record(hers, who="eve"), hers)
+    assert await scene.find("digits") == hers.cid
+
+
 async def test_a_silent_publishers_name_no_longer_holds(scene: Scene) -> None:
     model = scene.model()
     old = scene.record(model, age=NAME_LIFE_MS + HOUR)

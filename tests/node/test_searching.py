@@ -69,7 +69,7 @@ class Hubs:
         entries = pages[min(number, len(pages) - 1)]
         self.store.catalogue.put([entry.manifest for entry in entries])
         more = None if number == len(pages) - 1 else (number + 1).to_bytes(8, "big")
-        return Models(entries=entries, cursor=more)
+        return Models(entries=entries, cursor=more, gone=())
 
     async def ask_offers(self, _: Peer, peer_id: str, model: bytes | None) -> int:
         assert model is None
@@ -149,7 +149,7 @@ async def test_a_hub_that_never_ends_is_left_behind(
 ) -> None:
     async def endless(_: Peer, __: str, ___: AskModels) -> Models:
         await trio.sleep(0.01)
-        return Models(entries=(), cursor=bytes(8))
+        return Models(entries=(), cursor=bytes(8), gone=())
 
     monkeypatch.setattr("node.searching.ask_models", endless)
     hubs.pages, began = {"a": [()]}, trio.current_time()

@@ -13,7 +13,7 @@ from p2p.addresses import AddressBook, Multiaddr, announced, listenable, parse_p
 from wire.errors import ErrorCode, RemoteError
 from wire.keys import NodeKey
 
-ONE, TWO = NodeKey.generate().peer_id, NodeKey.generate().peer_id
+ONE, TWO = (NodeKey(secret.to_bytes(32, "big")).peer_id for secret in (1, 2))
 
 
 def test_a_full_address_says_whose_it_is() -> None:

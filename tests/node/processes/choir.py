@@ -1,9 +1,9 @@
-"""A network whose peers generate and read texts: an honest provider, a liar that is cheaper, one verifier."""
+"""A network whose peers generate and read texts: an honest provider, a cheaper liar, one verifier, and a forger."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -27,16 +27,18 @@ LONG = Shape(layers=6, heads=16, kv_heads=4, context=8192)  # its longest story 
 
 @dataclass
 class Choir:
-    """The honest provider asks 1, the liar 0: who allows 1 asks the liar first."""
+    """The honest provider asks 1, the liar 0: who allows 1 asks the liar first. The forger alone provides `tale`."""
 
     network: Network
     honest: Node
     liar: Node
     verifier: Node
+    forger: Node
+    cids: dict[str, str] = field(default_factory=dict)
 
     @property
     def all(self) -> list[Node]:
-        return [self.honest, self.liar, self.verifier]
+        return [self.honest, self.liar, self.verifier, self.forger]
 
     def file(self) -> Path:
         """The network file."""
@@ -70,7 +72,7 @@ def tokeniser() -> Tokenizer:
 
 def come_up(place: Path, ending: ExitStack) -> Choir:
     """Start the network with its models in place; its processes end with `ending`."""
-    names = ["honest", "liar", "verifier"]
+    names = ["honest", "liar", "verifier", "forger"]
     directories = {name: settle(place / name) for name in names}
     keys = {name: load_key(directory.key) for name, directory in directories.items()}
     network = new_network("choir", [keys["verifier"].peer_id])
@@ -82,6 +84,7 @@ def come_up(place: Path, ending: ExitStack) -> Choir:
         ending.callback(nodes[-1].kill)
     choir = Choir(network, *nodes)
     choir.liar.program = _DISHONEST
+    choir.forger.program = (str(Path(__file__).with_name("forger.py")),)
     choir.honest.start()
     for node in nodes[1:]:
         node.launch(choir.honest.address)
@@ -89,15 +92,17 @@ def come_up(place: Path, ending: ExitStack) -> Choir:
         node.wait_ready()
     folders = [story(place / "story"), words(place / "words"), story(place / "long", LONG)]
     trio.run(_furnish, choir, folders)
-    held = ((choir.honest, 3), (choir.liar, 1), (choir.verifier, 2))
+    held = ((choir.honest, 3), (choir.liar, 1), (choir.verifier, 3), (choir.forger, 1))
     until(lambda: all(node.log.read_text().count(" is ready (") >= n for node, n in held), "every model ready")
     return choir
 
 
 async def _furnish(choir: Choir, folders: list[Path]) -> None:
     about = {"licence": "MIT", "version": "1.0.0", "task": "", "description": "", "royalty_bps": 0}
-    cids = {}
+    tale = await choir.forger.call("model.add", path=str(folders[0]), name="tale", **about)
+    cids = choir.cids
     for folder in folders:
         cids[folder.name] = (await choir.honest.call("model.add", path=str(folder), name=folder.name, **about))["cid"]
     for node, name in ((choir.liar, "story"), (choir.verifier, "story"), (choir.verifier, "words")):
         await node.call("model.pull", model=cids[name])
+    await choir.verifier.call("model.pull", model=tale["cid"])

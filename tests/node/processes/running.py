@@ -38,7 +38,7 @@ _MODELS_HELD = "8"
 Event = dict[str, Any]
 
 
-def until(probe: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+def until(probe: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
     """The first result of `probe` that is true; fails with `what` when none is in time."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
@@ -121,6 +121,17 @@ def hallmark(*arguments: object, directory: DataDir | None = None) -> Ended:
         process.kill()
         process.wait()
     return Ended(process.returncode, out.decode(), err.decode())
+
+
+def search(*words: object, directory: DataDir) -> Ended:
+    """`hallmark model search` that a hub answered: on a busy machine it may give up before it has met one."""
+
+    def heard() -> Ended | None:
+        ended = hallmark("model", "search", *words, "--json", directory=directory)
+        assert ended.code == 0, ended.said
+        return ended if ended.json["hubs"] else None
+
+    return until(heard, "a hub's answer to a search")
 
 
 def settle(path: Path, network: Network | None = None) -> DataDir:

@@ -18,6 +18,7 @@ from node.clock import now_ms
 from p2p import Channel, Host, open_host
 from p2p.addresses import parse_peer
 from p2p.netstream import NetByteStream
+from wire.audit import UNSEEDED
 from wire.canonical import Amount
 from wire.errors import RemoteError
 from wire.inference import Answer, Ask, Request, SignedRequest, sign_request
@@ -93,6 +94,8 @@ def make_request(
         "nonce": secrets.token_bytes(32),
         "model": fort.model(),
         "tier": tier,
+        "committee": 0,
+        "seed": UNSEEDED,
         "inputs": tensor_set([made.row()] if tensors is None else tensors).hash(),
         "payer": key.address,
         "provider": fort.node.key.address,

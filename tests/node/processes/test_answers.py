@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,35 @@ def certified(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert town.a.key.peer_id in ended.out
     assert f"Next: hallmark verify {receipt}" in ended.out
     return receipt
+
+
+def test_its_signers_make_the_certificate_small_together(town: Town, certified: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.receipt"
+    asked = ["receipt", "compact", certified, "--out", small, "--bootstrap", town.a.address, "--json"]
+    ended = hallmark(*asked, directory=town.desk())
+    assert ended.code == 0, ended.said
+    assert (ended.json["after"], ended.json["before"] >= 3 * 32 + 32) == (64, True)
+    verified = hallmark("verify", small, "--network", town.file(), "--json")
+    assert (verified.code, verified.json["valid"]) == (0, True), verified.said
+    signers = hallmark("verify", certified, "--network", town.file(), "--json").json["signers"]
+    assert verified.json["signers"] == signers
+    again = hallmark("receipt", "compact", small, "--bootstrap", town.a.address, directory=town.desk())
+    assert (again.code, "64 bytes already" in again.out) == (0, True)
+
+
+def test_a_signer_that_stands_still_leaves_the_receipt_as_it_was(town: Town, certified: Path, tmp_path: Path) -> None:
+    receipt = tmp_path / "answer.receipt"
+    receipt.write_bytes(certified.read_bytes())
+    signers = hallmark("verify", receipt, "--network", town.file(), "--json").json["signers"]
+    one = next(v for v in town.verifiers if v.key.peer_id in signers)
+    one.send(signal.SIGSTOP)
+    try:
+        ended = hallmark("receipt", "compact", receipt, "--bootstrap", town.a.address, directory=town.desk())
+    finally:
+        one.send(signal.SIGCONT)
+    assert ended.code == 7, ended.said
+    assert one.key.peer_id in ended.err
+    assert receipt.read_bytes() == certified.read_bytes()
 
 
 def test_a_quorum_answer_from_a_short_lived_peer_is_verified_by_another_process(town: Town, certified: Path) -> None:

@@ -50,6 +50,7 @@ def test_an_honest_provider_is_measured_and_one_that_lies_counts_for_nothing(tow
         assert honest["backend"].startswith("onnxruntime ")
         assert honest["backend"].endswith(" on cpu")
         assert honest["price_per_1000"] == 1000
+        assert 1 <= honest["batch_p50"] <= honest["batch_max"] <= clients
         assert 0 < honest["share_of_direct"] < 1
         assert honest["countersigned"], honest["unsigned"]
         assert wrong["wrong"] > 0
@@ -66,6 +67,7 @@ def test_an_honest_provider_is_measured_and_one_that_lies_counts_for_nothing(tow
         assert (verified.code, verified.json["countersigned"]) == (0, True), verified.said
         assert verified.json["provider"] == a
         assert verified.json["backend"].endswith(" on cpu")
+        assert 1 <= verified.json["batch_p50"] <= verified.json["batch_max"] <= 4
 
 
 def test_a_machine_without_the_model_compares_with_what_a_committee_certified(town: Town) -> None:
@@ -123,6 +125,8 @@ def figures(who: Stranger, receipts: list[SignedReceipt]) -> Benchmark:
         p50_us=1000,
         p99_us=2000,
         max_us=2000,
+        together_p50=1,
+        together_max=max(signed.receipt.runtime.together for signed in receipts),
         inputs=bytes(32),
         sampled=sample_hash(receipts, who.fort.network.domain),
         begun_ms=min(times),

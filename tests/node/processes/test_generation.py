@@ -5,21 +5,40 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from bench.models.decoder import decoder
 from bench.models.minilm import convert, source, write
+from engine.generation.generator import Generator
+from engine.tokeniser import Tokeniser
 from node.datadir import DataDir
+from tests.engine.generation.asking import asking
+from tests.engine.generation.direct import Direct
 from tests.models.directly import directly
+from tests.models.tokenisers import byte_level
 from tests.models.weights import SMALL, random_weights
+from verify.sealing import unsealed
+from wire.canonical import Amount
+from wire.cid import content_hash
+from wire.committee import Committed, Convene, Judge, Judged, Shown
+from wire.errors import ErrorCode, RemoteError
+from wire.inference import Receipt, Runtime, SignedReceipt, SignedRequest, Usage, sign_receipt
+from wire.keys import NodeKey
+from wire.tensors import Tensor, TensorHeader, join_bytes, tensor_set
+from wire.vote import Verdict
 
 from .choir import Choir, come_up, story, tokeniser, words
 from .running import Ended, Event, hallmark, launch, until
+from .strangers import SECONDS, Stranger, stranger
+from .test_hidden_proof import BACKEND
+from .town import Fort
 
 LIVELY = ["--input", "temperature=0.9", "--input", "seed=7"]
 
@@ -73,6 +92,16 @@ class TestStories:
         assert outputs(certified.json) == outputs(signed.json)
         assert len(set(outputs(signed.json)["tokens"])) > 20
 
+    def test_one_forged_token_is_found_out_by_a_committee_that_generates_nothing(self, choir: Choir) -> None:
+        asked = ["infer", "tale", "--prompt", "Once", "--json", *LIVELY]
+        believed = choir.honest.run(*asked)
+        assert believed.code == 0, believed.said  # its own signature is all that tier `signed` asks for
+        refused = choir.honest.run(*asked, "--tier", "quorum")
+        assert refused.code == 8, refused.said
+        (lie,) = [event for event in events(refused) if event["event"] == "rejected"]
+        assert "1 of 1 verifiers rejected it" in lie["text"]
+        assert not any(event["event"] == "answer" for event in events(refused))
+
     def test_a_person_sees_the_text_with_its_proof(self, choir: Choir) -> None:
         greedy = choir.honest.run("infer", "story", "--prompt", "Once", "--tier", "quorum", "--max-price", 1)
         assert greedy.code == 0, greedy.said
@@ -105,6 +134,103 @@ class TestStories:
         ended = choir.honest.run("infer", "long", "--prompt", "Once", *more, "--max-price", 1)
         assert ended.code == 7, ended.said
         assert text in ended.err
+
+
+class TestBeforeTheCommit:
+    """A verifier of stories begins with their tokens, which their provider signed; of anything else it sees nothing."""
+
+    @pytest.fixture
+    async def someone(self, choir: Choir) -> AsyncIterator[Stranger]:
+        fort = Fort(
+            choir.verifier.directory.path, choir.network, choir.verifier, {**choir.cids, "logs": choir.cids["story"]}
+        )
+        async with stranger(fort) as one:
+            yield one
+
+    async def test_only_what_the_provider_signed_starts_a_check_and_nothing_spoils_it(self, someone: Stranger) -> None:
+        inputs, outputs = asking("Once", 8), told("Once", 8)
+        request, receipt = signed(someone, "story", inputs, outputs)
+        shown = unsealed(outputs)
+        hidden = content_hash(outputs[-1].data)
+        assert (await convened(someone, request, inputs, None)).code is ErrorCode.REFUSED
+        other = [shown[0], *unsealed(told("Twice", 8))[1:]]
+        for wrong in (Shown(receipt=receipt, outputs=headers(shown), scores=bytes(32)),
+                      Shown(receipt=msgspec.structs.replace(receipt, signature=bytes(65)), outputs=headers(shown),
+                            scores=hidden)):  # fmt: skip
+            assert not (await convened(someone, request, inputs, wrong, shown)).retry
+        spoilt = Shown(receipt=receipt, outputs=headers(other), scores=hidden)
+        assert (await convened(someone, request, inputs, spoilt, other)).code is ErrorCode.WRONG_DATA
+        convene = Convene(request=request, inputs=headers(inputs),
+                          shown=Shown(receipt=receipt, outputs=headers(shown), scores=hidden))  # fmt: skip
+        async with someone.host.exchange(someone.target, "committee") as channel:
+            await channel.send(convene, [*inputs, *shown])
+            assert (await channel.receive(Committed, timeout=SECONDS)).reason == ""
+            await channel.send(Judge(receipt=receipt, outputs=headers(outputs)), outputs)
+            judged = await channel.receive(Judged, timeout=SECONDS)
+        assert judged.vote.vote.verdict == Verdict.ACCEPT, judged.reason
+
+    async def test_who_can_execute_it_is_shown_nothing(self, someone: Stranger) -> None:
+        inputs = [Tensor.of("text", "BYTES", (1,), join_bytes([b"a man"]))]
+        request, receipt = signed(someone, "words", inputs, told("Once", 8))
+        shown = unsealed(told("Once", 8))
+        said = Shown(receipt=receipt, outputs=headers(shown), scores=bytes(32))
+        refused = await convened(someone, request, inputs, said, shown)
+        assert "and nothing else" in refused.message
+        async with someone.host.exchange(someone.target, "committee") as channel:
+            await channel.send(Convene(request=request, inputs=headers(inputs)), inputs)
+            assert (await channel.receive(Committed, timeout=SECONDS)).reason == ""
+
+
+def told(prompt: str, tokens: int) -> list[Tensor]:
+    """The story as a provider tells it, without a network."""
+    session, speaker = Direct(decoder()), Tokeniser(byte_level().encode(), truncates=False)
+    return Generator(session, session.graph, speaker, {}).run(asking(prompt, tokens), Nobody())[0]  # type: ignore[arg-type]
+
+
+class Nobody:
+    """Nobody listens."""
+
+    def say(self, piece: object) -> None: ...
+
+    def stopped(self) -> bool:
+        return False
+
+
+def signed(
+    someone: Stranger, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> tuple[SignedRequest, SignedReceipt]:
+    """A quorum request of the stranger's to a provider of its own, and that one's receipt."""
+    provider, domain = NodeKey.generate(), someone.fort.network.domain
+    request = someone.request("quorum", inputs, model=someone.fort.model(name), provider=provider.address)
+    asked = request.request
+    receipt = Receipt(
+        chain_id=domain.chain_id, request=asked.digest(domain), nonce=asked.nonce, payer=asked.payer,
+        provider=asked.provider, model=asked.model, inputs=asked.inputs, outputs=tensor_set(outputs).hash(),
+        runtime=Runtime(profile="fp32", backend=BACKEND, together=1), tier=asked.tier,
+        usage=Usage(units=1, tokens_in=4, tokens_out=8, compute_us=50), price=Amount(0), started_ms=asked.issued_ms,
+        finished_ms=asked.issued_ms,
+    )  # fmt: skip
+    return request, sign_receipt(receipt, provider, domain)
+
+
+def headers(tensors: Sequence[Tensor]) -> tuple[TensorHeader, ...]:
+    return tuple(t.header for t in tensors)
+
+
+async def convened(
+    someone: Stranger,
+    request: SignedRequest,
+    inputs: Sequence[Tensor],
+    shown: Shown | None,
+    more: Sequence[Tensor] = (),
+) -> RemoteError:
+    """The error that ends it before a commit."""
+    convene = Convene(request=request, inputs=headers(inputs), shown=shown)
+    async with someone.host.exchange(someone.target, "committee") as channel:
+        await channel.send(convene, [*inputs, *more])
+        with pytest.raises(RemoteError) as caught:
+            await channel.receive(Committed, timeout=SECONDS)
+    return caught.value
 
 
 class TestInterruption:
@@ -142,6 +268,7 @@ class TestTexts:
         rows = np.array(output["data"]).reshape(4, 24)
         assert (rows[0] == rows[2]).all()
         encoded = tokeniser().encode_batch(texts)
+        assert ended.json["tokens_in"] == sum(sum(e.attention_mask) for e in encoded)
         ids, mask = (np.array([getattr(e, part) for e in encoded]) for part in ("ids", "attention_mask"))
         feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (wanted,) = directly(convert(random_weights(SMALL), SMALL).SerializeToString(), feeds)

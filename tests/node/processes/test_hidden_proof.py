@@ -17,6 +17,7 @@ from node.errors import CommandError, Exit
 from node.finding import find_model
 from node.peer import Peer
 from p2p import Channel, Host, open_host
+from tests.node.records import terms
 from verify import committee_for
 from wire.arrays import from_array, to_array
 from wire.canonical import Amount, encode
@@ -71,7 +72,7 @@ class Hider:
             model=request.model,
             inputs=request.inputs,
             outputs=tensor_set(self.outputs).hash(),
-            runtime=Runtime(profile="fp32", backend=BACKEND),
+            runtime=Runtime(profile="fp32", backend=BACKEND, together=1),
             tier=request.tier,
             usage=Usage(units=1, tokens_in=0, tokens_out=0, compute_us=50),
             price=Amount(0),
@@ -84,8 +85,9 @@ class Hider:
         now = now_ms()
         body: dict[str, Any] = {"sequence": now, "issued_ms": now, "expires_ms": now + OFFER_LIFE_MS}
         offer = Offer(
-            peer=self.key.public, addresses=tuple(addresses), model=self.town.model("logs"), tiers=("signed", "quorum"),
-            price=Amount(0), backend=BACKEND, profile="fp32", compute_us=1, queue_depth=0, **body,
+            peer=self.key.public, addresses=tuple(addresses), model=self.town.model("logs"),
+            tiers=(terms("signed", 0), terms("quorum", 0)), backend=BACKEND, profile="fp32", compute_us=1,
+            queue_depth=0, **body,
         )  # fmt: skip
         return encode(sign_offer(offer, self.key, self.town.network.domain))
 
@@ -127,7 +129,10 @@ async def hang_up(one: Hider, channel: Channel, _: Ask) -> None:
 
 async def show_no_ballots(one: Hider, channel: Channel, _: Ask) -> None:
     await one.answer(channel)
-    await channel.send(Proof(certificate=None, ballots=(), reason="the committee would not say"))
+    assert one.receipt is not None
+    digest = one.receipt.receipt.digest(one.town.network.domain)
+    nothing = Certificate(tier="quorum", receipt=digest)
+    await channel.send(Proof(certificate=nothing, ballots=(), reason="the committee would not say"))
 
 
 @pytest.mark.parametrize("ending", [go_silent, report_an_error, hang_up, show_no_ballots])
@@ -172,9 +177,7 @@ async def claim_tier_signed(one: Hider, channel: Channel, _: Ask) -> None:
     await one.answer(channel)
     assert one.receipt is not None
     digest = one.receipt.receipt.digest(one.town.network.domain)
-    await channel.send(
-        Proof(certificate=Certificate(tier="signed", receipt=digest, quorum=None), ballots=(), reason="")
-    )
+    await channel.send(Proof(certificate=Certificate(tier="signed", receipt=digest), ballots=(), reason=""))
 
 
 @pytest.mark.parametrize("ending", [forge, claim_tier_signed])

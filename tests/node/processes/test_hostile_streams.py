@@ -14,6 +14,7 @@ from p2p.addresses import parse_peer
 from p2p.bounds import STREAMS_PER_PROTOCOL
 from p2p.netstream import NetByteStream
 from wire.canonical import encode
+from wire.certificate import Certificate
 from wire.committee import Convene
 from wire.errors import ErrorCode, RemoteError
 from wire.frames import FrameDecoder, Kind, frame_header, read_error
@@ -24,8 +25,9 @@ from . import made
 from .strangers import Stranger, declined, drain, stranger
 from .town import Fort
 
-PROTOCOLS = ("infer", "committee", "blobs", "catalogue")
+PROTOCOLS = ("infer", "committee", "blobs", "catalogue", "circuits")
 GARBAGE = random.Random(1).randbytes(8192)
+FOREIGN = Proof(certificate=Certificate(tier="signed", receipt=bytes(32)), ballots=(), reason="of another type")
 GROWTH = 32 * 1024 * 1024  # bytes, for all attacks of this file together
 
 
@@ -81,8 +83,7 @@ def bad_words() -> Iterator[tuple[str, bytes, ErrorCode | None]]:
     yield "a record of garbage", frame_header(Kind.RECORD, 8192) + GARBAGE, ErrorCode.BAD_RECORD
     yield "deep nesting", frame_header(Kind.RECORD, 200_000) + b"\x91" * 200_000, ErrorCode.BAD_RECORD
     yield "a long array", frame_header(Kind.RECORD, 5) + b"\xdd\xff\xff\xff\xff", ErrorCode.BAD_RECORD
-    foreign = Proof(certificate=None, ballots=(), reason="of another type")
-    yield "a record of another type", record(foreign), ErrorCode.BAD_RECORD
+    yield "a record of another type", record(FOREIGN), ErrorCode.BAD_RECORD
     yield "data where a record is due", frame_header(Kind.DATA, 4) + b"abcd", ErrorCode.BAD_FRAME
     yield "an error out of nowhere", frame_header(Kind.ERROR, 4) + b"abcd", None
 
@@ -104,7 +105,7 @@ async def test_bad_words_end_their_stream_or_are_declined(
 
 async def test_a_stream_serves_again_after_a_bad_record(attacker: Stranger) -> None:
     async with attacker.host.exchange(attacker.target, "infer") as channel:
-        await channel.send(Proof(certificate=None, ballots=(), reason=""))
+        await channel.send(FOREIGN)
         assert (await declined(channel)).code is ErrorCode.BAD_RECORD
         tensor = made.row()
         await channel.send(Ask(request=attacker.request(), inputs=(tensor.header,)), [tensor])

@@ -19,7 +19,7 @@ from wire.cid import from_cid
 from wire.keys import show_address
 
 from . import made
-from .running import Event, Node, hallmark, settle, until
+from .running import Event, Node, hallmark, search, settle, until
 
 
 @pytest.fixture
@@ -70,8 +70,7 @@ def test_a_hub_keeps_what_its_publisher_no_longer_serves(tmp_path: Path, ending:
             seen = store.seen.get(from_cid(cids["good"]))
             assert (seen.pulls, seen.calls) == expected
 
-    found = hallmark("model", "search", "--bootstrap", hub.address, "--json", directory=desk)
-    assert found.code == 0, found.said
+    found = search("--bootstrap", hub.address, directory=desk)
     assert {m["name"]: m["hubs"] for m in found.json["models"]} == {"good": 1, "other": 0}, found.said
     whose = show_address(keys["publisher"].address)
     pulled = hallmark("model", "pull", f"{whose}/good", "--bootstrap", hub.address, "--json", directory=desk)

@@ -59,6 +59,20 @@ def test_add_then_list_and_show_and_pull_by_name(town: Town, large: str) -> None
     )
 
 
+def test_what_follows_an_add_is_what_the_running_peer_lets_follow(town: Town, tmp_path: Path) -> None:
+    file = made.save(made.logarithm(7.0), tmp_path / "more.onnx")
+    asked = ["model", "add", file, "--name", "more", "--licence", "MIT"]
+    said = {
+        "a provider": (town.a, "Next: hallmark ps"),
+        "a verifier": (town.verifiers[0], "Others can pull it now. Next, so that they can ask it here too"),
+    }
+    for node, text in said.values():
+        added = node.run(*asked)
+        assert added.code == 0, added.said
+        assert added.out.splitlines()[-1].startswith(text)
+        assert node.run("model", "rm", "more").code == 0
+
+
 def test_a_pull_that_was_killed_goes_on_where_it_was(town: Town, large: str) -> None:
     desk = town.desk()
     words = ["model", "pull", large, "--bootstrap", town.a.address, "--json", "--data-dir", str(desk.path)]

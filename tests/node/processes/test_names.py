@@ -19,7 +19,7 @@ from node.networkfile import new_network
 from wire.keys import show_address
 from wire.network import Network
 
-from .running import Event, Node, eventually, hallmark, settle
+from .running import Event, Node, eventually, hallmark, search, settle
 
 
 @dataclass
@@ -89,7 +89,7 @@ def test_a_newcomer_finds_a_model_by_its_words_and_pulls_it_by_its_name(village:
     assert (added["licence"], added["name"]) == ("MIT", "logs")
     wait_for(village.b, f"{village.publisher}/logs", {"1.0.0": (added["cid"], None)})
     desk, ask = village.desk(), ("--bootstrap", village.b.address, "--json")
-    found = hallmark("model", "search", "logarithms", "--tag", "maths", *ask, directory=desk)
+    found = search("logarithms", "--tag", "maths", "--bootstrap", village.b.address, directory=desk)
     assert [m["cid"] for m in found.json["models"]] == [added["cid"]], found.said
     for name in ("logs", f"{village.publisher.lower()}/logs@1.0.0"):
         shown = hallmark("model", "show", name, *ask, directory=desk)

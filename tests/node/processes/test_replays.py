@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from node.clock import now_ms
-from wire.canonical import Amount, encode
+from tests.node.records import terms
+from wire.canonical import encode
 from wire.committee import AskBallot, BallotReply, Committed, Convene
 from wire.errors import ErrorCode, RemoteError
 from wire.inference import Backend, SignedRequest, sign_request
@@ -125,8 +126,7 @@ def offer(someone: Stranger, **changes: Any) -> SignedOffer:
         "peer": someone.key.public,
         "addresses": ("/ip4/127.0.0.1/tcp/1",),
         "model": someone.fort.model("slow"),
-        "tiers": ("signed",),
-        "price": Amount(10**9),
+        "tiers": (terms("signed", 10**9),),
         "backend": Backend(name="none", version="0", device="cpu", compute_capability=""),
         "profile": "fp32",
         "compute_us": 1,
@@ -164,7 +164,7 @@ async def test_offers_that_are_expired_or_from_the_future_are_not_shown_and_cost
 
 async def test_an_old_offer_said_again_does_not_replace_a_newer_one(someone: Stranger) -> None:
     now = now_ms()
-    old, new = offer(someone, sequence=now, price=Amount(7)), offer(someone, sequence=now + 1, price=Amount(10**9))
+    old, new = offer(someone, sequence=now, tiers=(terms("signed", 7),)), offer(someone, sequence=now + 1)
     await published(someone, old, new, old)
     found = await someone.fort.node.call("model.show", model=someone.fort.cids["slow"])
     prices = [o["price"] for o in found["offers"] if o["peer_id"] == someone.key.peer_id]

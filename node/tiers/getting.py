@@ -1,0 +1,49 @@
+"""The asker's side of the ladder: the certificate completed, from what the provider sent and what it did not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from verify import Policy
+from wire.certificate import Certificate
+from wire.errors import ErrorCode, RemoteError
+from wire.tier import Rung, Tier, rungs_of
+from wire.vote import Ballot
+
+from ..peer import Peer
+from . import quorum, sampled, tee, zk
+from .rung import Evidence, Wanted
+
+_GET: dict[Rung, Callable[[Wanted], Awaitable[Evidence]]] = {
+    "sampled": sampled.get,
+    "quorum": quorum.get,
+    "tee": tee.get,
+    "zk": zk.get,
+}
+GIVEN_BY_PROVIDER: frozenset[Rung] = frozenset({"quorum", "tee", "zk"})  # a Proof frame comes for these
+
+
+async def prepare(peer: Peer, tier: Tier, provider: bytes, model: bytes, policy: Policy) -> None:
+    """What has to hold before the provider (its key) gets to see an input. NotProved when it does not."""
+    if "tee" in rungs_of(tier):
+        await tee.prepare(peer, provider, model, policy)
+    if "zk" in rungs_of(tier):
+        await zk.prepare(peer, model, policy)
+
+
+async def get_certificate(wanted: Wanted) -> tuple[Certificate, tuple[Ballot, ...]]:
+    """The certificate with its committee's ballots; `verify.check_evidence` says whether it holds.
+
+    NotProved when a committee refused the answer, RemoteError when evidence could not be had.
+    """
+    certificate, ballots = wanted.certificate, tuple[Ballot, ...]()
+    for rung in rungs_of(wanted.request.request.tier):
+        if rung in GIVEN_BY_PROVIDER - set(_GET) and getattr(certificate, rung) is None:
+            raise RemoteError(ErrorCode.REJECTED, f"it gave no {rung} evidence: {wanted.reason or 'no reason said'}")
+        if rung in _GET:
+            found = await _GET[rung](wanted)
+            certificate = msgspec.structs.replace(certificate, **{rung: found.part})
+            ballots += found.ballots
+    return certificate, ballots
