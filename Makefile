@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-tensorrt lint format interop conformance bench setup clean
+.PHONY: demo test test-tensorrt lint format interop conformance bench simulate setup clean
 
 demo: setup
 	@$(BIN)/hallmark demo
@@ -47,7 +47,7 @@ bench: setup
 	@$(BIN)/python -m bench.certificates
 	@$(BIN)/python -m bench.proofs
 	@$(BIN)/python -m bench.attestations
-	@$(BIN)/python -m bench.answers
+	@$(BIN)/python -m bench.tiers --rounds 10
 	@$(BIN)/python -m bench.start
 	@$(BIN)/python -m bench.transport
 	@$(BIN)/python -m bench.uploads
@@ -57,6 +57,10 @@ bench: setup
 	@$(BIN)/python -m bench.generation
 	@$(BIN)/python -m bench.serving
 	@$(BIN)/python -m bench.hostile
+
+# committees under attack, 1,000 peers in virtual time, a few minutes; writes docs/simulation.md and its plots
+simulate: setup
+	@$(BIN)/python -m bench.simulation
 
 setup: .venv/ready
 

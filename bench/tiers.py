@@ -97,8 +97,8 @@ def _cpu(processes: list[psutil.Process]) -> float:
     total = 0.0
     for process in processes:
         with suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system
+            times = process.cpu_times()  # with those of children that have ended: a prover lives for one proof
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 

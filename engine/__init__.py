@@ -5,7 +5,7 @@
 the node's (`pool`, `starting`, `choosing`, `desk`, `life`, `tryout`, `link`, `process`, `workplace`, `exchange`,
 `cache`) never imports numpy, onnx or a runtime, and the worker's (`worker`, `sandbox`, `screen`, `external`,
 `signature`, `backends`, `serving`, `text`, `tokeniser`, `generation`) never imports trio: what is not there can't be
-abused.
+abused. `zk` has both sides for EZKL.
 """
 
 from __future__ import annotations

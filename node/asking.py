@@ -26,7 +26,7 @@ from .control import Emit
 from .errors import CommandError, Exit
 from .finding import find_offers, refresh_offers
 from .peer import Peer
-from .tiers.rung import NotProved
+from .tiers.rung import NotProved, NotWanted
 from .zk.expecting import told
 
 
@@ -39,6 +39,7 @@ class _Tally:
         self.back_at: dict[bytes, float] = {}  # when to ask those again who were overloaded and said so; trio's clock
         self.unreachable = 0  # they cost little time, so they are counted apart: dead offers must not hide live ones
         self.refused = False  # an answer came, and did not hold
+        self.unwanted = False  # one came, or was to be had, that is less than the policy of who asks wants
 
     @property
     def exhausted(self) -> bool:
@@ -74,6 +75,9 @@ async def ask(peer: Peer, question: Question, emit: Emit) -> Answered:
         raise CommandError(
             Exit.NOT_PROVED, f"no answer could be proved:\n{listed}", "Do not use any of them. Ask again later."
         )
+    if tally.unwanted:
+        rules = "What you accept: hallmark policy show. Other rules for one question: --policy FILE"
+        raise CommandError(Exit.NOT_PROVED, f"no answer is good enough for your policy:\n{listed}", rules)
     raise CommandError(
         Exit.REMOTE, f"no provider answered:\n{listed}", "Try again, or allow more time: --timeout SECONDS"
     )
@@ -96,6 +100,10 @@ async def _try(
         if "zk" in rungs_of(question.tier) and (terms := offer.terms(question.tier)):
             return await told(work, name, terms, emit)
         return await work()
+    except NotWanted as error:
+        tally.unwanted = True
+        event, text = "rejected", f"not good enough: {name}: {error}"
+        tally.failures[name] = str(error)
     except NotProved as error:
         tally.refused = True
         if error.dishonest:

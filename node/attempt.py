@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import trio
 
 from p2p import Channel
-from verify import STRICT, Check, Claim, Policy, check_answer, check_evidence, file_of, require
+from verify import STRICT, Claim, Policy, check_answer, check_evidence, check_expected, file_of
 from verify.tiers import quorum
 from verify.tiers.zk import describe
 from verify.zk.arithmetic import checked_by
@@ -38,7 +38,7 @@ from .peer import Peer
 from .proofs import receive_proof
 from .streaming import Heard, OnTokens
 from .tiers.getting import GIVEN_BY_PROVIDER, get_certificate, prepare
-from .tiers.rung import NotProved, Wanted
+from .tiers.rung import NotProved, Wanted, hold
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ async def attempt(
     peer.host.learn(peer_id, offer.addresses)
     try:
         with trio.move_on_at(deadline):
-            return await _exchange(peer, question, offer.peer, asked, on_tokens)
+            return await _exchange(peer, question, offer, asked, on_tokens)
         raise RemoteError(ErrorCode.TIMEOUT, "no proved answer within the time allowed")
     except RemoteError as error:
         if "quorum" in rungs_of(question.tier) and error.code not in (ErrorCode.UNREACHABLE, ErrorCode.REJECTED):
@@ -109,25 +109,26 @@ class _Asked:
 
 
 async def _exchange(
-    peer: Peer, question: Question, provider: bytes, asked: _Asked, on_tokens: OnTokens | None
+    peer: Peer, question: Question, offer: Offer, asked: _Asked, on_tokens: OnTokens | None
 ) -> Answered:
     found_at, request = trio.current_time(), asked.request
-    await prepare(peer, question.tier, provider, question.manifest.model, question.policy)
-    async with peer.host.exchange(peer_id_of(provider), "infer") as channel:
+    hold(check_expected(peer.network, request, question.specs, question.policy))
+    await prepare(peer, question.tier, offer, question.policy)
+    async with peer.host.exchange(peer_id_of(offer.peer), "infer") as channel:
         connected = trio.current_time()
         await channel.send(Ask(request=request, inputs=tuple(t.header for t in question.tensors)), question.tensors)
         answer, outputs = await _hear(channel, question, asked.deadline, on_tokens)
         executed = trio.current_time()
-        _hold(check_answer(peer.network, question.specs, request, answer.receipt, asked.inputs, outputs))
+        hold(check_answer(peer.network, question.specs, request, answer.receipt, asked.inputs, outputs))
         claim = await _claim(channel, peer, question, asked, answer.receipt, outputs)
     with checked_by(peer.checked.found):
-        _hold(check_evidence(claim, question.policy))
+        hold(check_evidence(claim, question.policy))
     verified = trio.current_time()
     signers, size = _signers(claim)
     return Answered(
         outputs=tuple(outputs),
         file=file_of(claim, question.manifest),
-        provider=provider,
+        provider=offer.peer,
         signers=signers,
         committee=size,
         timing={
@@ -209,14 +210,6 @@ async def _outputs(channel: Channel, answer: Answer, question: Question) -> list
     except RecordError as error:
         raise NotProved(str(error)) from error
     return await channel.receive_tensors(answer.outputs, timeout=TENSOR_SECONDS)
-
-
-def _hold(checks: Sequence[Check]) -> None:
-    """NotProved at the first check that does not hold."""
-    try:
-        require(checks)
-    except RecordError as error:
-        raise NotProved(str(error)) from error
 
 
 async def _claim(

@@ -105,5 +105,6 @@ CIRCUIT_PEERS = 4  # that are asked which circuits a model has
 CIRCUIT_SECONDS = 5.0  # that this may take
 MAX_CHECKED_PROOFS = 256  # whose result is remembered
 MAX_PROOFS_WAITING = 8  # requests that wait for their turn to be proved; a proof takes seconds
+PREPARING_SECONDS = 900.0  # that a circuit's keys and first proof may take a provider
 CIRCUIT_RETRY = 600.0  # seconds between two looks for circuits of the models that have none here
 PROVING_TOLD_EVERY = 5.0  # seconds between two words on a proof that is waited for

@@ -110,7 +110,7 @@ def find_network(directory: DataDir, wanted: str) -> Path:
     raise CommandError(
         Exit.CONFIG,
         f"several networks are stored here: {names}" if stored else "no network file is stored here",
-        "Choose one: --network NAME"
+        'Choose one: network = "NAME" in config.toml, or --network NAME where a command has it'
         if stored
         else "Get one (hallmark init --network FILE) or make one: hallmark network new NAME",
     )

@@ -89,7 +89,7 @@ def test_a_file_imports_only_what_stands_below_it(place: Path) -> None:
         ("engine/pool.py", "try:\n    import verify\nexcept ImportError:\n    pass"),
         ("engine/pool.py", "from node import peer"),
         ("node/peer.py", "from tests.verify import scenes"),
-        ("node/peer.py", "import bench.answers"),
+        ("node/peer.py", "import bench.tiers"),
         ("node/peer.py", "import numpy as np"),
         ("engine/pool.py", "import onnxruntime"),
         ("wire/tensors.py", "if True:\n    from numpy.typing import NDArray"),

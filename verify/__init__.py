@@ -22,7 +22,7 @@ from .events import (
     SendReceipt,
     TimePassed,
 )
-from .ladder import check_evidence, rests_on
+from .ladder import check_evidence, check_expected, rests_on
 from .openings import Outputs
 from .policy import STRICT, Policy
 from .receipts import check_answer, check_asked, check_inputs, rows
@@ -57,6 +57,7 @@ __all__ = [
     "check_answer",
     "check_asked",
     "check_evidence",
+    "check_expected",
     "check_inputs",
     "claim_of",
     "committee_for",

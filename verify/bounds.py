@@ -14,3 +14,4 @@ BLOCK = 256 * 1024  # elements compared at once, so that widening 64 MiB to floa
 LARGEST_AT_ONCE = 1024 * 1024  # bytes whose largest value is looked for without a break
 NEAR_TIES_ONE_IN = 32  # of a generator's tokens that may be another's than the verifier's own draw, beside the first
 SCORE_SCALE = 1_000.0  # the largest size of logits that makes a score's tolerance wider
+KEPT_COMMITTEES = 256  # drawn lately, of at most 320 places each

@@ -16,6 +16,11 @@ class Check:
     ok: bool
     detail: str
 
+    @property
+    def of_policy(self) -> bool:
+        """Whether it asks what its reader wants, and not what is true: nobody lied where only such a one fails."""
+        return self.name.startswith("policy: ")
+
 
 def equal(name: str, got: object, want: object, wrong: str) -> Check:
     """The check that two values are the same."""

@@ -31,6 +31,7 @@ always keep every verdict from being reached; with the bench on its side it can 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -42,7 +43,11 @@ from wire.inference import Request
 from wire.keys import address_of
 from wire.network import Network, Verifier
 
+from .bounds import KEPT_COMMITTEES
+
 _address_of = lru_cache(maxsize=8192)(address_of)  # a registry has at most 4096 keys, and every request asks for all
+
+_latest: OrderedDict[tuple[int, bytes], tuple[Network, Committee]] = OrderedDict()  # the digest binds all else
 
 
 def _word(value: int) -> bytes:
@@ -149,6 +154,17 @@ def _bench(members: list[Verifier], reserves: list[Verifier], quorum: tuple[int,
 
 def committee_for(network: Network, request: Request) -> Committee:
     """The one committee that may judge `request`: drawn from the registry that was in force when it was issued, its
-    provider and its payer excluded. RecordError when there is none."""
-    then = network.at(request.issued_ms)
-    return draw(then, request.digest(network.domain), (request.provider, request.payer), request.committee)
+    provider and its payer excluded. RecordError when there is none.
+
+    The checks of one answer ask for it again and again, and each draw goes over the whole registry: so the latest are
+    kept, by request and by the very object that is the network.
+    """
+    then, digest = network.at(request.issued_ms), request.digest(network.domain)
+    kept = _latest.get((id(then), digest))
+    if kept and kept[0] is then:
+        return kept[1]
+    committee = draw(then, digest, (request.provider, request.payer), request.committee)
+    _latest[id(then), digest] = then, committee
+    if len(_latest) > KEPT_COMMITTEES:
+        _latest.popitem(last=False)
+    return committee

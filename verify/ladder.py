@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wire.inference import SignedRequest
+from wire.manifest import Manifest
+from wire.network import Network
 from wire.tier import Rung, rungs_of
 
 from .checks import Check, equal
@@ -44,6 +47,19 @@ def check_evidence(claim: Claim, policy: Policy = STRICT) -> list[Check]:
     ]
     for rung in rungs_of(asked):
         checks += _RUNGS[rung].check(claim, policy)
+    return checks
+
+
+def check_expected(network: Network, request: SignedRequest, manifest: Manifest, policy: Policy) -> list[Check]:
+    """What `policy` would refuse whatever the answer is: so that nobody is asked, shown an input or paid for that.
+
+    What it says of attestations and circuits is decided by what a provider shows.
+    """
+    rungs, checks = rungs_of(request.request.tier), [policy.check_tier(request.request.tier)]
+    if "sampled" in rungs:
+        checks.append(sampled.expected(network, request, policy.sampled))
+    if "quorum" in rungs:
+        checks += quorum.expected(network, request, manifest, policy.quorum)
     return checks
 
 

@@ -2,6 +2,8 @@
 
 One request, one vote. Asked again with the same receipt it repeats its answer to the letter; asked with another receipt
 of the same provider it refuses, and has in hand both signatures of a provider that answered one request twice.
+
+A generator's answer it is shown first, but for the scores, and commits to its own scores: see `sealing` and `forcing`.
 """
 
 from __future__ import annotations

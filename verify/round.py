@@ -29,6 +29,7 @@ The rules, which `_STEPS` and `Round.handle` carry out:
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -344,7 +345,10 @@ class Round:
             return self._outcome_of("rejected", None, rejection, words)
         if self._case is None:
             words = "the provider's answer did not come; " + words
-        return self._outcome_of("inconclusive", None, None, words)
+        if given := Counter(seat.reason for seat in self._seats if seat.phase in _SILENT and seat.reason):
+            reason, times = given.most_common(1)[0]
+            words += f"; {times} of them: {reason}"
+        return self._outcome_of("inconclusive", None, None, one_line(words))
 
     def _certify(self, verdict: Verdict) -> QuorumEvidence:
         assert self._case is not None  # nobody votes before there is an answer

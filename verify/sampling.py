@@ -44,6 +44,14 @@ def panel(network: Network, request: Request, drawn_by: bytes) -> Iterator[bytes
         yield member.key
 
 
+def _is_listed(network: Network, request: Request, public: bytes) -> bool:
+    """Whether this key was a verifier's when the request was issued."""
+    try:
+        return any(verifier.key == public for verifier in network.at(request.issued_ms).verifiers)
+    except RecordError:
+        return False
+
+
 def share_of(network: Network, request: Request) -> int:
     """How many of 10,000 answers were checked when this request was issued; 0 where that time is not known."""
     try:
@@ -94,7 +102,10 @@ def audit_fault(network: Network, request: Request, receipt: Receipt, secret: by
         return "the ticket calls for no check"
     if not said.is_signed(network.domain):  # before the draw, which takes 30 ms where thousands are listed
         return "it is not signed by its verifier for this network"
-    if audit.auditor not in panel(network, request, ticket(secret, digest)):
+    # Who is nobody's verifier costs no draw either: keys are free, and anyone can sign a question and its answer.
+    if not _is_listed(network, request, audit.auditor) or audit.auditor not in panel(
+        network, request, ticket(secret, digest)
+    ):
         return "its verifier was not drawn for this answer"
     return None
 

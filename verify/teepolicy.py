@@ -87,7 +87,7 @@ class TeePolicy:
     def _measurement(self, found: Attested) -> Check:
         value = found.measurement.hex()
         good = "any" in self.measurements or value in self.measurements
-        wrong = f"the measured software is {value}; your policy trusts {len(self.measurements) or 'no'} others"
+        wrong = f"the measured software is {value}; your policy trusts {len(self.measurements) or 'no'} other(s)"
         return Check("policy: TEE measurement", good, value if good else wrong)
 
 

@@ -143,17 +143,19 @@ class DevQuote(Record):
 
     def is_signed(self) -> bool:
         """Whether the attester it names signed it."""
-        return schnorr_signed_by(self.attester, _dev_digest(self.measurement, self.report_data), self.signature)
+        digest = _dev_digest(self.attester, self.measurement, self.report_data)
+        return schnorr_signed_by(self.attester, digest, self.signature)
 
 
 def sign_dev_quote(measurement: bytes, report_data: bytes, key: NodeKey) -> DevQuote:
     """A development attester's quote."""
-    signature = key.sign_schnorr(_dev_digest(measurement, report_data))
+    signature = key.sign_schnorr(_dev_digest(key.public, measurement, report_data))
     return DevQuote(attester=key.public, measurement=measurement, report_data=report_data, signature=signature)
 
 
-def _dev_digest(measurement: bytes, report_data: bytes) -> bytes:
-    return content_hash(b"hallmark dev quote 1" + measurement + report_data)
+def _dev_digest(attester: bytes, measurement: bytes, report_data: bytes) -> bytes:
+    # With all 33 bytes of the key: the signature alone would hold for the key of the other parity as well.
+    return content_hash(b"hallmark dev quote 2" + attester + measurement + report_data)
 
 
 class AskAttestation(Record, tag="attestation", tag_field="type"):

@@ -41,7 +41,7 @@ _TEXT = TensorSpec(name="text", datatype="BYTES", shape=(1,))
 _FINISH = TensorSpec(name="finish", datatype="BYTES", shape=(1,))
 SCORES = TensorSpec(name="scores", datatype="FP32", shape=("tokens",))  # ln p of each token, of the logits as they are
 _FORCED = (
-    TensorSpec(name="scores", datatype="FP32", shape=("checked",)),  # its own of those tokens, up to the first it can't
+    TensorSpec(name="scores", datatype="FP32", shape=("checked",)),  # its own of these tokens, as far as they can stand
     TensorSpec(name="scales", datatype="FP32", shape=("checked",)),  # how large the logits are that it drew from
     # How far its logits would have to move, as a share of the scale, for it to draw the answer's token: 0 where it
     # does, infinity where no rounding explains it.

@@ -8,8 +8,8 @@
 A commit binds the voter's key, so a copied one can't be opened. Both sides execute at once; the answer is shown to a
 verifier only after its own commit. What it sealed can be opened in part: who computed nothing has nothing to show.
 
-Where a check needs a part of the provider's answer first (the tokens that it drew, but not its scores), `Convene` is
-the message to carry it, and `verify.round`'s call of the members the moment to wait for; the rest of the order stays.
+A generator's members are called when its answer is there, and `Convene` brings what their check needs of it: all that
+the provider signed but the scores. These they seal of their own, and see the provider's in `Judge` (`wire.generation`).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def main() -> None:
         if options.trial:
             _replay(options.seed, options.trial)
             return
-        lines = run(options.seed, [QUICK] if options.quick else [FULL, UNEQUAL], options.processes)
+        lines = run(options.seed, [QUICK] if options.quick else [FULL, UNEQUAL], options.processes, _progress)
     except Broken as broken:
         name, what = broken.args
         sys.exit(
@@ -67,6 +67,11 @@ def main() -> None:
     for name, drawn in plots(world, report).items():
         (out / "simulation" / name).write_text(drawn)
     print(f"{len(lines)} trials, digest {digest(lines)[:16]}; written to {out / 'simulation.md'}")
+
+
+def _progress(done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done} of {of} parts", end="\n" if done == of else "", file=sys.stderr, flush=True)
 
 
 def _replay(seed: int, name: str) -> None:

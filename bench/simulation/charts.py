@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from math import log10
 
-WIDTH, HEIGHT = 640, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 84, 34, 46
+WIDTH, HEIGHT = 660, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 104, 34, 46
 _COLOURS = ("#7a4a9c", "#2f6f8f", "#1f8f6b", "#7d9a1f", "#c98a12", "#c2452d")
 
 
@@ -24,13 +24,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve, the marks beside it, and its name."""
+    """A curve, the marks beside it, and its name. A curve that is empty is not drawn."""
 
     name: str
     curve: Sequence[tuple[float, float]]
     marks: Sequence[Mark] = ()
     dashed: bool = False
     colour: int = 0
+    shift: float = 0  # of the marks, so that those of several lines stand side by side
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def linear(start: float, end: float, ticks: Sequence[tuple[float, str]]) -> Scal
 
 
 def logarithmic(lowest: int, highest: int, step: int = 1) -> Scale:
-    """Powers of ten; what lies below the lowest is drawn there."""
+    """Powers of ten; what lies below the lowest is drawn there, as an interval's end may."""
     ticks = [(10.0**e, "1" if e == 0 else f"{100 * 10.0**e:g}%" if e >= -3 else f"1e{e}")
              for e in range(highest, lowest - 1, -step)]  # fmt: skip
     return Scale(lambda v: (log10(max(v, 10.0**lowest)) - lowest) / (highest - lowest), ticks)
@@ -97,9 +98,9 @@ def _drawn(one: Line, x: Callable[[float], float], y: Callable[[float], float]) 
     colour = _COLOURS[one.colour % len(_COLOURS)]
     dashes = ' stroke-dasharray="5 4"' if one.dashed else ""
     points = " ".join(f"{x(a)},{y(b)}" for a, b in one.curve)
-    parts = [f'<polyline class="line" stroke="{colour}"{dashes} points="{points}"/>']
+    parts = [f'<polyline class="line" stroke="{colour}"{dashes} points="{points}"/>'] if points else []
     for mark in one.marks:
-        at = x(mark.x) + 2.5 * (one.colour - 2.5)  # side by side where their intervals would hide each other
+        at = round(x(mark.x) + one.shift, 1)
         parts.append(f'<line stroke="{colour}" x1="{at}" x2="{at}" y1="{y(mark.low)}" y2="{y(mark.high)}"/>')
         told = f"{one.name}: {mark.y:.3g} ({mark.low:.3g} to {mark.high:.3g})"
         parts.append(f'<circle fill="{colour}" cx="{at}" cy="{y(mark.y)}" r="3"><title>{escape(told)}</title></circle>')
@@ -109,7 +110,7 @@ def _drawn(one: Line, x: Callable[[float], float], y: Callable[[float], float]) 
 def _labels(lines: Sequence[Line], y: Callable[[float], float]) -> list[str]:
     """Each line's name at its right end, none on another."""
     parts, last = [], -1000.0
-    for one in sorted(lines, key=lambda line: y(line.curve[-1][1])):
+    for one in sorted((line for line in lines if line.curve), key=lambda line: y(line.curve[-1][1])):
         last = max(last + 14, y(one.curve[-1][1]) + 4)
         colour = _COLOURS[one.colour % len(_COLOURS)]
         parts.append(f'<text fill="{colour}" x="{WIDTH - _RIGHT + 8}" y="{last}">{escape(one.name)}</text>')

@@ -1,7 +1,7 @@
 """Processor time of a round with the product's own machines and real signatures, and of its single operations.
 
 Every call of `Round` and `Member` is timed by its thread's processor time, so other work on the machine counts little;
-medians. Executing the model, frames, encryption and the operating system are not in it: `bench.answers` has the whole.
+medians. Executing the model, frames, encryption and the operating system are not in it: `bench.tiers` has the whole.
 """
 
 from __future__ import annotations

@@ -15,7 +15,16 @@ _Z = 1.959964  # of a normal distribution, 95% lie this near
 
 def more_than(bound: int, *, of: int, marked: int, drawn: int) -> float:
     """P(X > bound), X counting the marked among `drawn` of a population `of`, without replacement: hypergeometric."""
-    ways = sum(comb(marked, x) * comb(of - marked, drawn - x) for x in range(max(0, bound + 1), min(marked, drawn) + 1))
+    return _share_of(range(max(0, bound + 1), min(marked, drawn) + 1), of, marked, drawn)
+
+
+def at_most(bound: int, *, of: int, marked: int, drawn: int) -> float:
+    """P(X ≤ bound), of the same draw; to the last digit, however small."""
+    return _share_of(range(min(bound, marked, drawn) + 1), of, marked, drawn)
+
+
+def _share_of(counts: range, of: int, marked: int, drawn: int) -> float:
+    ways = sum(comb(marked, x) * comb(of - marked, drawn - x) for x in counts)
     return float(Fraction(ways, comb(of, drawn)))
 
 
@@ -85,7 +94,7 @@ class Odds:
         _, places, most = self.shape(size)
         adversary = self._world.adversary(share)
         alive = sum(not site.dead and site.index not in adversary for site in self._world.sites)
-        return 1 - more_than(most, of=self._of, marked=alive, drawn=places)
+        return at_most(most, of=self._of, marked=alive, drawn=places)
 
     def split(self, size: int, share: float) -> float:
         """Enough of its own to lift both halves of the rest, all of them alive and halved evenly."""

@@ -15,7 +15,7 @@ from .charts import Mark, chart, doublings, linear, logarithmic
 from .costs import Roles
 from .odds import Odds, at_least_once, interval
 from .sweep import THIRD, Cell, Line, cells, digest
-from .text import HEAD, READ, TIMES, UNEQUAL_TEXT
+from .text import HEAD, NOT_CERTIFIED, READ, TIMES, UNEQUAL_TEXT
 from .world import World
 
 _EVERY = tuple(i / 100 for i in range(1, 51))
@@ -50,7 +50,7 @@ def percent(value: float) -> str:
     """A probability for people."""
     if value <= 0:
         return "0"
-    if value < 0.0005:
+    if value < 0.00095:
         return f"{value:.0e}".replace("e-0", "e-")
     return f"{100 * value:.2g}%" if value < 0.0995 else f"{100 * value:.0f}%"
 
@@ -85,6 +85,13 @@ def _chances(report: Report, scenario: str, exact: Exact, stakes: str = "equal")
     return _table(["members (trials)", *(f"f = {_share(f)}" for f in shares)], rows)
 
 
+def _how(report: Report, scenario: str) -> str:
+    """Whether those that were not certified were refused."""
+    of = [c for (stakes, name, _, _), c in report.cells.items() if (stakes, name) == ("equal", scenario)]
+    refused, left = (sum(c.results.get(result, 0) for c in of) for result in ("rejected", "inconclusive"))
+    return f"`{scenario}`: of {refused + left:,} not certified, {refused:,} were refused and {left:,} stayed undecided."
+
+
 def _share(share: float) -> str:
     return "1/3" if share == THIRD else f"{share:g}"
 
@@ -110,7 +117,7 @@ def _roles(report: Report) -> str:
     head = ["what, one after the other (ms of processor)", *(f"{r.size} members" for r in report.roles)]
     steps: list[tuple[str, Callable[[Roles], float]]] = [
         ("convener: draws the committee", lambda r: r.convener_draws),
-        ("one verifier: checks the request, draws, compares nothing yet, commits", lambda r: r.verifier_commits),
+        ("one verifier: checks the request, draws, commits", lambda r: r.verifier_commits),
         ("convener: hears all commits", lambda r: r.convener_hears_commits),
         ("one verifier: checks the receipt, compares, votes", lambda r: r.verifier_judges),
         ("convener: hears all votes", lambda r: r.convener_hears_votes),
@@ -135,7 +142,7 @@ def _needed(odds: Odds) -> str:
             size = next((k for k in sizes if odds.lie(k, share) < chance), None)
             row.append(f"{size} ({percent(odds.refused(size, share))})" if size else "more than 256")
         rows.append(row)
-    return _table(["f", "below 1e-3", "below 1e-6", "below 1e-9: a million tries at 1e-3"], rows)
+    return _table(["f", "below 1e-3", "below 1e-6", "below 1e-9 (a million tries: 1e-3)"], rows)
 
 
 def _default(world: World, odds: Odds) -> str:
@@ -194,10 +201,10 @@ def page(world: World, report: Report) -> str:
         _chances(report, COPIES_A_LIE.name, zero),
         "## A true answer is not certified",
         "![chance against f](simulation/not-certified.svg)",
-        "Refused or undecided. The bold value counts the dead as well, and no broken streams.",
-        "`rejects`", _chances(report, REJECTS.name, odds.refused),
-        "`silent`", _chances(report, SILENT.name, odds.refused),
-        "`copies`", _chances(report, COPIES.name, odds.refused),
+        NOT_CERTIFIED,
+        _how(report, REJECTS.name), _chances(report, REJECTS.name, odds.refused),
+        _how(report, SILENT.name), _chances(report, SILENT.name, odds.refused),
+        _how(report, COPIES.name), _chances(report, COPIES.name, odds.refused),
         "## Two receipts for one request are both certified",
         "`splits`. The bold value is an upper bound: nobody dead, the honest halved evenly.",
         _chances(report, SPLITS.name, odds.split),
@@ -216,8 +223,8 @@ def plots(world: World, report: Report) -> dict[str, str]:
     odds = Odds(world)
     across = linear(0, 0.5, [(f / 10, f"{f / 10:g}") for f in range(6)])
     axes = ("f, the adversary's share of the stake", "probability")
-    lies = _curves(report, RESERVES.name, odds.lie, [f for f in _EVERY if f >= 0.02])
-    refusals = _curves(report, REJECTS.name, odds.refused, (0.0, *_EVERY))
+    lies = _curves(report, RESERVES.name, odds.lie, -9)
+    refusals = _curves(report, REJECTS.name, odds.refused, -6)
     sizes = report.sizes()
     times = []
     for colour, share in ((1, 0.0), (5, 0.2)):
@@ -234,7 +241,7 @@ def plots(world: World, report: Report) -> dict[str, str]:
             "A false answer is certified: exact (lines) and simulated", across, logarithmic(-9, 0), axes, lies
         ),
         "not-certified.svg": chart(
-            "A true answer is not certified: exact (lines) and simulated", across, logarithmic(-3, 0), axes, refusals
+            "A true answer is not certified: exact (lines) and simulated", across, logarithmic(-6, 0), axes, refusals
         ),
         "time.svg": chart(
             "Time to a certificate, the adversary's verifiers silent", doublings(sizes), up, ("members", "ms"), times
@@ -242,7 +249,7 @@ def plots(world: World, report: Report) -> dict[str, str]:
     }
 
 
-def _curves(report: Report, scenario: str, exact: Exact, shares: Sequence[float]) -> list[Curve]:
+def _curves(report: Report, scenario: str, exact: Exact, lowest: int) -> list[Curve]:
     drawn = []
     for colour, size in enumerate(report.sizes()):
         marks = []
@@ -252,5 +259,6 @@ def _curves(report: Report, scenario: str, exact: Exact, shares: Sequence[float]
             low, high = interval(hits, cell.trials)
             if hits:  # none says no more than that the chance is small
                 marks.append(Mark(share, hits / cell.trials, low, high))
-        drawn.append(Curve(f"{size}", [(f, exact(size, f)) for f in shares], marks, colour=colour))
+        curve = [(f, chance) for f in _EVERY if (chance := exact(size, f)) >= 10.0**lowest]
+        drawn.append(Curve(f"{size} members", curve, marks, colour=colour, shift=1.5 * (colour - 2.5)))
     return drawn

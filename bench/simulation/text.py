@@ -26,6 +26,7 @@ READ = """\
   together. Of a committee of 16, 11 of 20 places are enough: 55%, not 69%. A liar need not be the convener for that: a
   split committee calls its bench anyway, so `lies` and `reserves` have the same odds. The same bench is why true
   answers are so seldom refused.
+- **By the same odds a true answer is certified as wrong**: liars that count more than the quorum can sign a REJECT.
 - **Size helps as long as f is below 53%** (two thirds of the members' weight, of five quarters), and the less, the
   nearer f is. A true answer is safe as long as f is well below 47%.
 - **Who asks may choose among committees**: the beacon is known, so a payer that conspires with the provider can try
@@ -39,11 +40,18 @@ The smallest committee, out of 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192 and 25
 with less than a given chance; in brackets the chance that it does not certify a true answer, with 2% dead and the
 adversary against it:"""
 
+NOT_CERTIFIED = """\
+Refused or undecided. The bold value counts the dead as well, but no broken streams; the requests of one size are the
+same in all three tables, so these err together."""
+
 TIMES = """\
 From the request to the checked certificate at who asked, model and network included; the adversary's verifiers are
 silent, half of them after their commit. Six hops are the least: request, call, commit, answer, vote, proof; more where
-a reserve that was called decided. A round with somebody dead or silent ends 150 ms (`GRACE_MS`) after its decision."""
+a reserve that was called decided. A round with somebody dead or silent ends 150 ms (`GRACE_MS`) after its decision.
+Most of the bench is called even where nobody is dishonest: with peers so far apart, many take half as long again as
+the first third. The price is up to a quarter more executions."""
 
 UNEQUAL_TEXT = """\
 Stakes of a Pareto distribution (exponent 1.2, at most a hundred times the least), drawn and counted by weight. The bold
-value is that of equal stakes, for comparison."""
+value is that of equal stakes, for comparison. A reserve counts no more than the members' mean, so the bench carries
+less of both, lies and help: where a heavy member rejects or dies, light reserves do not make up for it."""

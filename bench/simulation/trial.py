@@ -1,6 +1,6 @@
 """One request, from who asks to its certificate, in virtual time: the product's `Round` among simulated peers.
 
-The convener's processor takes messages one after the other, each at a nominal cost; so does nobody else's, since each
+The convener's processor takes messages one after the other, each at a nominal cost; nobody else's has to, since each
 verifier has one to say. Times are microseconds since the request was sent. `hops` counts messages that had to be
 there one after the other: request, call, commit, answer, vote, proof are six.
 """
@@ -38,18 +38,17 @@ from .words import FALSE, TRUE, Asked, Sitter, Words
 from .world import START_MS, Site, World
 
 # Nominal processor time, so that a run depends on nothing but its seed; docs/simulation.md has measured ones beside it.
-SIGN_US, CHECK_US, SEND_US = 70, 60, 60
-MEMBER_US = 2_500  # draws the committee and checks the request
+SIGN_US, CHECK_US, SEND_US = 80, 50, 60
 
 
 def draw_us(size: int) -> int:
     """To draw a committee out of 1,000."""
-    return 2_000 + 60 * size
+    return 1_500 + 40 * size
 
 
 def hear_us(size: int) -> int:
     """One word in a round: its signature, and the round's own bookkeeping."""
-    return 150 + 5 * size
+    return 110 + 2 * size
 
 
 _T = TypeVar("_T")
@@ -96,6 +95,7 @@ class Trial:
         self._wakes: int | None = None
         self._decided: int | None = None
         self._hops = 0
+        self._sealed = dict[bytes, int]()  # how many hops deep a commit was
         self.receipt: SignedReceipt | None = None
         self._hash = sha256()
         self.cpu = dict[str, list[int]]()  # measured nanoseconds, by what was done
@@ -157,7 +157,10 @@ class Trial:
             return
         who = event.member.hex()[:8] if not isinstance(event, AnswerReady | TimePassed) else ""
         self._say(f"{type(event).__name__} {who}")
-        self._deepest = hops = max(self._deepest, hops) if isinstance(event, TimePassed) else hops
+        hops = max(self._deepest, hops) if isinstance(event, TimePassed) else hops
+        self._deepest = max(self._deepest, hops)
+        if isinstance(event, MemberCommitted):
+            self._sealed[event.member] = hops
         effects = self._measured(type(event).__name__, lambda: self.round.handle(event, self._ms))
         if self._decided is None and self.round.certified:
             self._decided, self._hops = self._now, hops + 1
@@ -186,7 +189,7 @@ class Trial:
             if isinstance(effect, CallMember):
                 self._send(site, hops, self._sit)
             elif isinstance(effect, SendReceipt):
-                self._send(site, hops, self._judge)
+                self._send(site, max(hops, self._sealed[effect.member]), self._judge)
 
     def _send(self, site: Site, hops: int, then: Callable[[Site, int], None]) -> None:
         """To a verifier, or to nobody: then the convener is told so by its own end of the stream."""
@@ -225,10 +228,8 @@ class Trial:
             return
         own = FALSE if conduct is Conduct.SEAL_FALSE else TRUE
         self._sitters[key.public] = self._measured("sit", lambda: self._words.sit(self._asked, key, own, self._ms))
-        self._at(
-            self._now + MEMBER_US + executes_us(site, site.index in self._adversary, self._rng),
-            partial(self._commit, site, hops),
-        )
+        took = draw_us(self._size) + CHECK_US + executes_us(site, site.index in self._adversary, self._rng)
+        self._at(self._now + took, partial(self._commit, site, hops))
 
     def _commit(self, site: Site, hops: int) -> None:
         sitter = self._sitters[site.key.public]

@@ -22,6 +22,8 @@ from .nearness import gap
 from .parameters import Parameters
 from .scores import scales, scores
 
+_BLOCK = 4 * 1024 * 1024  # logits that are looked at together: a large vocabulary's are many times what they need once
+
 
 def written(generation: Generation, tokens: Sequence[int]) -> Generation:
     """The text of an answer with these tokens, up to its end; without a reason of the end where they come to none."""
@@ -52,7 +54,7 @@ class Forcing:
         """Whether the ids that are due are the answer's."""
         return not self._before
 
-    def due(self, most: int = CHUNK) -> Sequence[int]:
+    def due(self, most: int) -> Sequence[int]:
         """The ids to run now, up to `most` of the tokens; none when there is nothing left to find out."""
         if self._tokens and self._before:
             return self._before[:CHUNK]
@@ -69,7 +71,9 @@ class Forcing:
             self._cut(len(logits[0]))
         else:
             self._ran += count
-        self._find(logits)
+        at_once = max(1, _BLOCK // logits.shape[1])
+        for start in range(0, len(logits), at_once):
+            self._find(logits[start : start + at_once])
 
     def _cut(self, vocabulary: int) -> None:
         """A token beyond the vocabulary can't be drawn, and its run would fail."""

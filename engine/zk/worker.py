@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from .messages import Begin, Done, Failed, FromNode, FromWorker, MakeKeys, MakeS
 SCALE = 13  # bits behind the point of inputs and weights: outputs within about 1e-4 of the float model's
 # Numbers are proved to be in range digit by digit: base and digits. A table of the base has to fit into the rows, so a
 # small circuit has small digits; all span 40 bits or more, which products of two numbers with 13 bits need.
+# Time, memory and keys go by rows × columns, and rows come in powers of two: a third column can save half of them.
 DIGITS = ((256, 5), (1024, 4), (4096, 4), (16384, 3))
+COLUMNS = (2, 3)
 
 
 def main(arguments: list[str]) -> None:
@@ -77,22 +80,23 @@ def _do(ezkl: Any, task: Task | Begin) -> None:
 
 
 def _settle(ezkl: Any, visibility: Visibility, sizes: list[tuple[str, int]]) -> None:
-    """The settings with the fewest rows; the error of the last attempt when none takes the input."""
+    """The settings with the fewest cells; the error of the last attempt when none takes the input."""
     best: tuple[int, int, bytes] | None = None
     failure: BaseException | None = None
-    for base, digits in DIGITS:
+    for (base, digits), columns in product(DIGITS, COLUMNS):
         arguments = ezkl.PyRunArgs()
         arguments.input_visibility = arguments.output_visibility = "public"
         arguments.param_visibility = visibility
         arguments.input_scale = arguments.param_scale = SCALE
         arguments.decomp_base, arguments.decomp_legs = base, digits
+        arguments.num_inner_cols = columns
         arguments.variables = sizes
         try:
             ezkl.gen_settings(GRAPH, SETTINGS, arguments)
             ezkl.calibrate_settings(INPUT, GRAPH, SETTINGS, "resources", scales=[SCALE], scale_rebase_multiplier=[1])
             data = Path(SETTINGS).read_bytes()
             found = json.loads(data)
-            size = (found["run_args"]["logrows"], found["num_rows"])
+            size = (columns << found["run_args"]["logrows"], found["num_rows"])
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:

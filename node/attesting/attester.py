@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,14 +37,17 @@ class Found:
     looked: tuple[str, ...]
 
 
-def find_attester(wanted: str, key: Path, measurement: bytes) -> Found:
-    """The attester that the setting names: `none`, `dev` (with its key in a file), or `auto` for the hardware's."""
+def find_attester(wanted: str, key: Path, measure: Callable[[], bytes]) -> Found:
+    """The attester that the setting names: `none`, `dev` (with its key in a file), or `auto` for the hardware's.
+
+    `measure` takes the runtime's measurement, a fifth of a second: for `dev` alone, which has no other.
+    """
     if wanted == "none":
         return Found(None, ("the setting attester is none",))
     if wanted == "dev":
         from .dev import open_dev
 
-        return Found(open_dev(key, measurement), ())
+        return Found(open_dev(key, measure()), ())
     from .configfs import find_configfs
     from .nsm import find_nsm
 

@@ -17,6 +17,7 @@ from verify.tiers.tee.dcap import collateral_platform, platform_of, read_collate
 from wire.attestation import IntelCollateral, TeeKind
 from wire.canonical import decode, encode
 from wire.errors import RecordError
+from wire.jsontext import read_json
 
 from ..bounds import COLLATERAL_SPARE_S, MAX_PLATFORMS
 
@@ -103,16 +104,14 @@ def _holding(
 
 
 def _read(path: Path) -> Kept | None:
-    import json
-
     try:
         with path.open("rb") as file:
             data = file.read(_MOST)
         collateral = read_collateral(data) if path.suffix == _LAID else decode(data, IntelCollateral)
-        info = json.loads(collateral.tcb_info)
+        info = read_json(collateral.tcb_info, _MOST, "the TCB info")
         issued, until = str(info["issueDate"])[:10], str(info["nextUpdate"])[:10]
         return Kept(collateral_platform(collateral), collateral, issued, until)
-    except (OSError, RecordError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, RecordError, ValueError, TypeError, KeyError) as error:
         log.warning("%s is no collateral: %s", path, error)
         return None
 

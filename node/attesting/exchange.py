@@ -8,7 +8,6 @@ import secrets
 import trio
 
 from p2p import Channel
-from verify.checks import require
 from verify.teepolicy import TeePolicy
 from verify.tiers.tee import Occasion, check_attestation, read
 from wire.attestation import (
@@ -22,20 +21,24 @@ from wire.attestation import (
     TeeEvidence,
     sign_challenge,
 )
-from wire.errors import ErrorCode, RecordError, RemoteError
+from wire.errors import ErrorCode, RemoteError
 from wire.keys import address_of, peer_id_of
 
 from ..bounds import ATTEST_FRESH_MS, ATTEST_SECONDS, COLLATERAL_SECONDS, MAX_COLLATERAL_PEERS
 from ..clock import now_ms
 from ..peer import Peer
-from ..tiers.rung import NotProved
+from ..tiers.rung import NotProved, hold
 from .collateral import Collaterals
 
 log = logging.getLogger("hallmark.attesting")
 
 
-async def attested_now(peer: Peer, provider: bytes, model: bytes, policy: TeePolicy) -> TeeEvidence:
+async def attested_now(
+    peer: Peer, provider: bytes, model: bytes, policy: TeePolicy, *, on_card: bool = False
+) -> TeeEvidence:
     """Evidence of a provider that holds now under the policy, over a nonce of our own where that wants one.
+
+    `on_card`: whether a card executes there, which then has to be attested, too.
 
     NotProved says what does not hold; RemoteError when the provider gave none.
     """
@@ -48,12 +51,9 @@ async def attested_now(peer: Peer, provider: bytes, model: bytes, policy: TeePol
         evidence = await _ask(peer, provider, model, own=policy.asked_by == "payer")
     occasion = Occasion(
         network=peer.network, provider=address, payer=peer.local.key.address, model=model,
-        at_ms=now_ms(), on_card=False,
+        at_ms=now_ms(), on_card=on_card,
     )  # fmt: skip
-    try:
-        require(check_attestation(evidence, occasion, policy))
-    except RecordError as error:
-        raise NotProved(str(error), dishonest=False) from error
+    hold(check_attestation(evidence, occasion, policy), dishonest=False)
     peer.attested.put(address, model, evidence)
     if isinstance(evidence.collateral, IntelCollateral):
         kept = Collaterals(peer.local.directory.collateral)

@@ -33,7 +33,7 @@ class Seen:
 def look_at_attestation(directory: DataDir, config: Config, now_s: int) -> Iterator[Seen]:
     """Everything about attestation on this machine. It makes one quote, where it can."""
     runtime = measure_runtime()
-    found = find_attester(config.attester, directory.attester_key, runtime)
+    found = find_attester(config.attester, directory.attester_key, lambda: runtime)
     collaterals = Collaterals(directory.collateral)
     if found.attester is None:
         yield Seen("attestation", True, f"none, so no tier tee is offered: {'; '.join(found.looked)}")

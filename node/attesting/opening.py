@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
+from functools import cache, partial
 
 import trio
 
@@ -20,13 +20,14 @@ log = logging.getLogger("hallmark.attesting")
 async def run_attesting(peer: Peer) -> None:
     """Keep this provider attested, until cancelled; returns at once where nothing can attest it."""
     local = peer.local
-    runtime = await trio.to_thread.run_sync(measure_runtime)
-    found = await trio.to_thread.run_sync(find_attester, local.config.attester, local.directory.attester_key, runtime)
+    measure = cache(measure_runtime)
+    found = await trio.to_thread.run_sync(find_attester, local.config.attester, local.directory.attester_key, measure)
     if found.attester is None:
         log.info("no tier tee: %s", "; ".join(found.looked))
         return
     if found.attester.kind == "dev":
         log.warning("tier tee is offered with a development attester: its certificates say dev, and prove nothing")
+    runtime = await trio.to_thread.run_sync(measure)
     collaterals = Collaterals(local.directory.collateral)
     ask_peers = partial(ask_collateral, peer)
     peer.attesting = Attesting(local, peer.ready, found.attester, runtime, collaterals, ask_peers)

@@ -9,7 +9,7 @@ from wire.errors import RecordError
 from wire.keys import show_address
 from wire.network import Network
 
-from ..cli.screen import echo_json
+from ..cli.screen import echo_field, echo_json
 from .backend import show_backend
 from .described import describe
 
@@ -45,8 +45,8 @@ def _show(report: BenchmarkReport) -> None:
     for check in report.checks:
         if not check.ok:
             click.secho(f"  does not match: {check.name}: {check.detail}", fg="red")
-    click.echo(f"  checked   {', '.join(c.name for c in report.checks if c.ok)}")
     for sentence in report.rests_on:
-        click.echo(f"  rests on  {sentence}")
+        echo_field("rests on", sentence)
+    echo_field("checked", ", ".join(c.name for c in report.checks if c.ok))
     if not report.valid:
         click.echo("  Do not use these figures.")

@@ -8,7 +8,7 @@ import click
 
 from ..config import load_config
 from ..datadir import find_data_dir
-from .screen import console, echo_json, everywhere, table
+from .screen import console, echo_json, everywhere, size, table
 
 
 @click.group("config", short_help="show the settings")
@@ -31,7 +31,12 @@ def show(data_dir: str | None, as_json: bool) -> None:
     for name, value in values.items():
         if isinstance(value, dict):
             value = tuple(f"{tier}={price}" for tier, price in value.items())
-        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+        shown = ", ".join(value) if isinstance(value, tuple) else size(value) if _is_large(value) else str(value)
         rows.add_row(name, shown or "–", found.origin[name])
     console().print(rows)
     click.echo(f"\nThe file: {directory.config}")
+
+
+def _is_large(value: object) -> bool:
+    """Whether it is a number of bytes: no other setting is over a million."""
+    return isinstance(value, int) and value >= 1 << 20

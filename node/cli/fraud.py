@@ -10,7 +10,7 @@ import trio
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
-from .screen import echo_json, everywhere, minute, show_table, table
+from .screen import echo_field, echo_json, everywhere, minute
 
 
 @click.group("fraud", short_help="evidence of peers that broke their word")
@@ -28,13 +28,12 @@ def ls(data_dir: str | None, as_json: bool) -> None:
         echo_json({"event": "frauds"} | found)
         return
     if not found["frauds"]:
-        click.echo("No fraud was met. To look through your own receipts for lazy verifiers: hallmark fraud scan")
+        click.echo("No fraud was met.\n\nTo look through your receipts for lazy verifiers: hallmark fraud scan")
         return
-    rows = table("digest", "met", "what", "settles")
     for f in found["frauds"]:
-        state = "" if f["valid"] else "  (does not hold under this network file)"
-        rows.add_row(f["digest"][:16], minute(f["kept_ms"]), f["says"] + state, "yes" if f["settles"] else "no")
-    show_table(rows)
+        weight = "can be acted on" if f["settles"] else "a report: accuses nobody"
+        click.echo(f"{f['digest'][:16]}  met {minute(f['kept_ms'])}  {weight}")
+        echo_field("", f["says"] if f["valid"] else f"{f['says']} (does not hold under this network file)")
     click.echo(f"\nNext: hallmark fraud export {found['frauds'][0]['digest'][:16]} FILE")
 
 
@@ -62,6 +61,9 @@ def scan(data_dir: str | None, as_json: bool) -> None:
     if as_json:
         echo_json({"event": "scanned"} | found)
         return
-    click.echo(f"{found['receipts']} receipts, {found['reports']} reports")
-    if found["reports"]:
+    looked = f"Looked through {found['receipts']} receipts"
+    if not found["reports"]:
+        click.echo(f"{looked}: no verifier looks lazy in them.")
+    else:
+        click.echo(f"{looked}: {found['reports']} report(s) of verifiers who look lazy.")
         click.echo("\nNext: hallmark fraud ls")

@@ -77,8 +77,9 @@ def command(
     if not given:
         raise CommandError(Exit.USAGE, "nothing is asked", "Say --input NAME=VALUE, --prompt TEXT or --text TEXT.")
     terms["tier"], terms["committee"] = terms["tier"]
-    if terms["policy"]:
-        terms["policy"] = str(Path(terms["policy"]).absolute())  # a running node has another working directory
+    policy = terms["policy"]
+    if policy:
+        terms["policy"] = str(Path(policy).absolute())  # a running node has another working directory
     params = {"model": model, "inputs": given} | terms
     answered = False
 
@@ -90,13 +91,13 @@ def command(
         answered = True  # a sampled answer: what follows is its check, for which nobody waits
         if not as_json:
             shown({"event": "answered"})
-        _show(event["answer"], receipt, as_json)
+        _show(event["answer"], receipt, as_json, policy)
 
     with Shown(as_json) as shown:
         answer = trio.run(run_operation, find_data_dir(data_dir), {"bootstraps": bootstraps}, "infer", params, hear)
     if answered:
         return _show_check(answer, receipt, as_json)
-    _show(answer, receipt, as_json)
+    _show(answer, receipt, as_json, policy)
     return int(Exit.OK)
 
 
@@ -115,7 +116,7 @@ def _show_check(answer: dict[str, Any], receipt: Path | None, as_json: bool) -> 
     return int(Exit.NOT_PROVED if refused else Exit.OK)
 
 
-def _show(answer: dict[str, Any], receipt: Path | None, as_json: bool) -> None:
+def _show(answer: dict[str, Any], receipt: Path | None, as_json: bool, policy: str) -> None:
     if receipt:
         _write(receipt, answer["receipt"])
     if as_json:
@@ -126,7 +127,7 @@ def _show(answer: dict[str, Any], receipt: Path | None, as_json: bool) -> None:
         _show_generated(answer)
     else:
         _show_tensors(answer)
-    _show_proof(answer, receipt)
+    _show_proof(answer, receipt, policy)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -159,13 +160,16 @@ def _show_tensors(answer: dict[str, Any]) -> None:
     click.echo()
 
 
-def _show_proof(answer: dict[str, Any], receipt: Path | None) -> None:
+def _show_proof(answer: dict[str, Any], receipt: Path | None, policy: str) -> None:
     click.echo(f"proved     {answer['proof']}, tier {answer['tier']}")
     for signer in answer["signers"]:
         click.echo(f"           {signer}")
     click.echo(f"provider   {answer['provider']}")
     if "check" in answer:
         click.echo(f"check      {answer['check']['says']}")
+        if answer["check"]["state"] == "waiting":
+            click.echo(f"           how it ended: hallmark receipt export {answer['receipt_digest'][:16]} FILE")
     click.echo("time       " + ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in answer["timing"].items()))
     if receipt:
-        click.echo(f"receipt    {receipt}\n\nNext: hallmark verify {receipt}")
+        rules = f" --policy {policy}" if policy else ""
+        click.echo(f"receipt    {receipt}\n\nNext: hallmark verify {receipt}{rules}")

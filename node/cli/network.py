@@ -12,6 +12,7 @@ from wire.keys import peer_id_of, show_address
 from wire.network import Network
 
 from ..clock import now_ms
+from ..config import load_config
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..keyfile import load_key
@@ -57,7 +58,7 @@ def new(
         echo_json({"event": "network", "file": str(place)} | describe(network))
         return
     click.echo(f"Wrote {place}: network {name!r}, {len(chosen)} verifier(s), committees of {network.committee_size}.")
-    click.echo(f"\nNext, on every peer: hallmark init --network {place}")
+    click.echo(f"\nNext, on every peer: hallmark serve --network {place}")
 
 
 @command.command("epoch")
@@ -107,7 +108,8 @@ def epoch(
 @everywhere
 def show(network: str, data_dir: str | None, as_json: bool) -> None:
     """Show a network file: a path, a stored name, or the one this peer uses."""
-    place = find_network(find_data_dir(data_dir), network)
+    directory = find_data_dir(data_dir)
+    place = find_network(directory, network or load_config(directory, {}).config.network)
     rules = load_network(place)
     if as_json:
         echo_json({"event": "network", "file": str(place)} | describe(rules))

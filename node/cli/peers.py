@@ -9,7 +9,7 @@ from ..auditing.words import in_words
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
-from .screen import echo_json, everywhere, show_table, table
+from .screen import echo_field, echo_json, everywhere
 
 
 @click.command("peers", short_help="show who is connected")
@@ -22,8 +22,11 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
     if as_json:
         echo_json({"event": "peers"} | found)
         return
-    rows = table("peer", "connected", "roles", "answers", "address")
+    if not found["peers"]:
+        click.echo("No other peer is known. Start from one: hallmark peers --bootstrap ADDRESS")
     for p in found["peers"]:
-        connected, roles = "yes" if p["connected"] else "no", ", ".join(p["roles"]) or "–"
-        rows.add_row(p["peer_id"], connected, roles, in_words(p["record"]) or "–", p["address"])
-    show_table(rows)
+        connected = "connected" if p["connected"] else "known"
+        click.echo(f"{p['peer_id']}  {', '.join([connected, *p['roles']])}")
+        echo_field("at", p["address"])
+        if record := in_words(p["record"]):
+            echo_field("answers", record)

@@ -34,8 +34,14 @@ def ls(limit: int, data_dir: str | None, as_json: bool) -> None:
         return
     rows = table("digest", "finished", "tier", ">size", "provider", "model")
     for r in found["receipts"]:
-        rows.add_row(r["digest"][:16], minute(r["finished_ms"]), r["tier"], size(r["size"]), r["provider"], r["model"])
+        which = r["digest"][:16], minute(r["finished_ms"]), r["tier"], size(r["size"])
+        rows.add_row(*which, _short(r["provider"]), _short(r["model"]))
     show_table(rows)
+
+
+def _short(name: str) -> str:
+    """The end of an address or a CID, enough to tell two apart; --json has all of it."""
+    return f"…{name[-8:]}"
 
 
 @command.command("export")

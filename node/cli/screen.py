@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +30,16 @@ def everywhere(function: F) -> F:
     return click.option(
         "--data-dir", type=click.Path(file_okay=False), help="Where this peer lives (HALLMARK_DATA_DIR)."
     )(function)
+
+
+def echo_field(label: str, text: str) -> None:
+    """A label and what it says; on a terminal, long sentences hang below their own beginning."""
+    lines = [text]
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 13
+        lines = textwrap.wrap(text, max(width, 40), break_long_words=False, break_on_hyphens=False) or [""]
+    for i, line in enumerate(lines):
+        click.echo(f"  {'' if i else label:<9} {line}")
 
 
 def console() -> Console:

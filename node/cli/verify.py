@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,12 @@ import click
 
 from wire.keys import show_address
 
-from ..datadir import find_data_dir
+from ..datadir import DataDir, find_data_dir
 from ..errors import CommandError, Exit
 from ..local import find_network
 from ..networkfile import load_network
 from ..policyfile import load_policy
-from .screen import echo_json, everywhere
+from .screen import echo_field, echo_json, everywhere, minute
 
 if TYPE_CHECKING:
     from verify.report import Report
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 @click.command("verify", short_help="check a receipt or a benchmark, offline")
 @click.argument("receipt", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--network", default="", metavar="FILE|NAME", help="The network file to trust. Default: the one stored here."
+    "--network",
+    default="",
+    metavar="FILE|NAME",
+    help="The network file to trust. Default: the one stored here under the name that RECEIPT says.",
 )
 @click.option(
     "--policy", default="", type=click.Path(dir_okay=False), help="What you are ready to believe. Default: policy.toml."
@@ -43,13 +47,16 @@ def command(
     from wire.receiptfile import MAX_RECEIPT_FILE, ReceiptFile
 
     directory = find_data_dir(data_dir)
-    rules, believed = load_network(find_network(directory, network)), load_policy(directory, policy)
+    several = not network and len(list(directory.networks.glob("*.toml"))) > 1
+    place = None if several else find_network(directory, network)
+    believed = load_policy(directory, policy)
     try:
         if receipt.stat().st_size > MAX_RECEIPT_FILE:
             raise CommandError(Exit.NOT_PROVED, f"{receipt} is over {MAX_RECEIPT_FILE} bytes: no receipt is")
         data = receipt.read_bytes()
     except OSError as error:
         raise CommandError(Exit.NOT_FOUND, f"{receipt} cannot be read: {error.strerror}") from error
+    rules = load_network(place or find_network(directory, _stored_name(directory, data)))
     from ..benching.verdict import tell
     from ..fraud.verdict import tell as tell_fraud
 
@@ -79,8 +86,31 @@ def command(
     if as_json:
         echo_json({"event": "verified"} | describe(report))
     else:
-        _show(report)
+        _show(report, rules.name)
     return int(Exit.OK if report.valid else Exit.NOT_PROVED)
+
+
+def _stored_name(directory: DataDir, data: bytes) -> str:
+    """The network that a file says it is of. CommandError when no network file of that name is stored here.
+
+    It only picks one of those that this user stored: the file's contract and signatures have to fit it.
+    """
+    from wire.benchmark import BenchmarkFile
+    from wire.canonical import decode
+    from wire.errors import RecordError
+    from wire.fraud import FraudFile
+    from wire.receiptfile import MAX_RECEIPT_FILE, ReceiptFile
+
+    stored = sorted(path.stem for path in directory.networks.glob("*.toml"))
+    kinds: tuple[type[ReceiptFile | FraudFile | BenchmarkFile], ...] = (ReceiptFile, FraudFile, BenchmarkFile)
+    for kind in kinds:
+        with suppress(RecordError):
+            name = decode(data, kind, limit=MAX_RECEIPT_FILE).network
+            if name in stored:
+                return name
+            wrong = f"{name!r} is the network of this file, and no network file of that name is stored here"
+            raise CommandError(Exit.CONFIG, wrong, "Name one: --network FILE")
+    return stored[0]  # what is no record at all is none under any rules
 
 
 def check_proof(statement: Statement) -> str:
@@ -108,22 +138,25 @@ def describe(report: Report) -> dict[str, Any]:
     }
 
 
-def _show(report: Report) -> None:
+def _show(report: Report, network: str) -> None:
     click.secho("VALID" if report.valid else "NOT VALID", fg="green" if report.valid else "red", bold=True)
-    click.echo(f"  tier      {report.tier}")
-    click.echo(f"  model     {report.model_name or '?'}  {report.model}")
-    click.echo(f"  provider  {report.provider_peer or show_address(report.provider)}")
-    click.echo(f"  payer     {show_address(report.payer)}")
-    if report.committee_size:
-        click.echo(f"  signers   {len(report.signers)} of {report.committee_size}")
-        for signer in report.signers:
-            click.echo(f"            {signer}")
-    failed = [c for c in report.checks if not c.ok]
+    failed = [check for check in report.checks if not check.ok]
     for check in failed:
         click.secho(f"  does not match: {check.name}: {check.detail}", fg="red")
-    click.echo(f"  checked   {', '.join(c.name for c in report.checks if c.ok)}")
-    if report.valid:
-        for sentence in report.rests_on:
-            click.echo(f"  rests on  {sentence}")
-    else:
-        click.echo("  Do not use this answer.")
+    if not report.valid:
+        click.echo("  Do not use this answer. What stands below is only what the file claims.")
+    if failed and all(check.of_policy for check in failed):
+        click.echo("  Your policy refuses it. Its rules: hallmark policy show; others: --policy FILE")
+    echo_field("network", network)
+    echo_field("tier", report.tier)
+    echo_field("model", f"{report.model_name or '?'}  {report.model}")
+    echo_field("provider", report.provider_peer or show_address(report.provider))
+    echo_field("payer", show_address(report.payer))
+    echo_field("answered", minute(report.finished_ms))
+    if report.committee_size:
+        echo_field("signers", f"{len(report.signers)} of {report.committee_size}")
+        for signer in report.signers:
+            echo_field("", signer)
+    for sentence in report.rests_on:
+        echo_field("rests on", sentence)
+    echo_field("checked", ", ".join(c.name for c in report.checks if c.ok))

@@ -51,13 +51,13 @@ def setup(
     if as_json:
         echo_json({"event": "circuit"} | circuit)
         return
-    _show(circuit)
+    _show(circuit, "measured here")
     if circuit["srs"] == "dev":
         click.echo(
-            "\nIts SRS is dev: whoever made it could forge proofs, so clients refuse them unless they ask for it\n"
-            "(policy.toml: zk.dev_srs). Register again with --srs FILE for proofs that count."
+            "\nIts SRS is dev: whoever made it could forge proofs. Clients refuse them unless their\n"
+            "policy.toml has dev_srs = true under [zk]. Register with --srs FILE for proofs that count."
         )
-    click.echo("\nNext: hallmark serve --role provider, then hallmark infer --tier zk")
+    click.echo(f"\nNext, with a provider that runs: hallmark infer {model} --input … --tier zk")
 
 
 @command.command("check")
@@ -72,16 +72,16 @@ def check(model: str, data_dir: str | None, as_json: bool) -> int:
         if as_json:
             echo_json({"event": "circuit"} | circuit)
             continue
-        _show(circuit)
+        _show(circuit, "its publisher measured")
         colour = "green" if circuit["ok"] else "red"
         click.secho("  is this model's" if circuit["ok"] else f"  NOT this model's: {circuit['problem']}", fg=colour)
     return int(Exit.OK if all(c["ok"] for c in found["circuits"]) else Exit.NOT_PROVED)
 
 
-def _show(circuit: dict[str, Any]) -> None:
+def _show(circuit: dict[str, Any], measured: str) -> None:
     click.echo(f"Circuit {circuit['circuit']}")
     click.echo(f"  of         {circuit['model']}")
     click.echo(f"  made with  {circuit['system']}, {circuit['rows']} rows, weights {circuit['weights']}")
     click.echo(f"  SRS        {circuit['srs']}")
-    click.echo(f"  a proof    {size(circuit['proof_bytes'])} in {circuit['prove_us'] / 1e6:.1f} s, as measured here")
+    click.echo(f"  a proof    {size(circuit['proof_bytes'])} in {circuit['prove_us'] / 1e6:.1f} s, as {measured}")
     click.echo(f"  outputs    within {circuit['tolerance']:.1e} of the model's own, relative to the largest")

@@ -11,7 +11,7 @@ from wire.errors import RecordError
 from wire.keys import show_address
 from wire.network import Network
 
-from ..cli.screen import echo_json
+from ..cli.screen import echo_field, echo_json
 
 
 def tell(data: bytes, network: Network, as_json: bool) -> bool | None:
@@ -45,14 +45,14 @@ def describe(report: FraudReport) -> dict[str, Any]:
 def _show(report: FraudReport) -> None:
     click.secho("VALID" if report.valid else "NOT VALID", fg="green" if report.valid else "red", bold=True)
     click.echo(f"  fraud     {report.kind.name.lower().replace('_', ' ')}")
-    click.echo(f"  says      {report.says}")
+    echo_field("says", report.says)
     click.echo(f"  culprit   {show_address(report.culprit)}")
     click.echo(f"  digest    {report.digest.hex()}")
     for check in report.checks:
         if not check.ok:
             click.secho(f"  does not match: {check.name}: {check.detail}", fg="red")
-    click.echo(f"  checked   {', '.join(c.name for c in report.checks if c.ok)}")
     for sentence in report.rests_on:
-        click.echo(f"  rests on  {sentence}")
+        echo_field("rests on", sentence)
+    echo_field("checked", ", ".join(c.name for c in report.checks if c.ok))
     if not report.valid:
         click.echo("  It accuses nobody.")

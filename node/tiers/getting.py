@@ -9,6 +9,7 @@ import msgspec
 from verify import Policy
 from wire.certificate import Certificate
 from wire.errors import ErrorCode, RemoteError
+from wire.offer import Offer
 from wire.tier import Rung, Tier, rungs_of
 from wire.vote import Ballot
 
@@ -25,12 +26,12 @@ _GET: dict[Rung, Callable[[Wanted], Awaitable[Evidence]]] = {
 GIVEN_BY_PROVIDER: frozenset[Rung] = frozenset({"quorum", "tee", "zk"})  # a Proof frame comes for these
 
 
-async def prepare(peer: Peer, tier: Tier, provider: bytes, model: bytes, policy: Policy) -> None:
-    """What has to hold before the provider (its key) gets to see an input. NotProved when it does not."""
+async def prepare(peer: Peer, tier: Tier, offer: Offer, policy: Policy) -> None:
+    """What has to hold before the provider gets to see an input. NotProved when it does not."""
     if "tee" in rungs_of(tier):
-        await tee.prepare(peer, provider, model, policy)
+        await tee.prepare(peer, offer, policy)
     if "zk" in rungs_of(tier):
-        await zk.prepare(peer, model, policy)
+        await zk.prepare(peer, offer.model, policy)
 
 
 async def get_certificate(wanted: Wanted) -> tuple[Certificate, tuple[Ballot, ...]]:

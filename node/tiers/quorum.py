@@ -23,7 +23,11 @@ from .rung import Evidence, Giver, Job, NotProved, Wanted
 
 def offered(peer: Peer, _: ReadyModel) -> bool:
     """Whether anybody but this provider may judge."""
-    return any(verifier.key != peer.local.key.public for verifier in peer.network.at(now_ms()).verifiers)
+    try:
+        verifiers = peer.network.at(now_ms()).verifiers
+    except RecordError:  # the network file's only epoch has not begun
+        return False
+    return any(verifier.key != peer.local.key.public for verifier in verifiers)
 
 
 class _Committee(Giver):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from engine import Execution
+from verify import Check
 from wire.attestation import TeeEvidence
 from wire.audit import SampledEvidence
 from wire.certificate import Certificate, QuorumEvidence
@@ -32,6 +33,21 @@ class NotProved(Exception):
     def __init__(self, why: str, *, dishonest: bool = True) -> None:
         super().__init__(why)
         self.dishonest = dishonest
+
+
+class NotWanted(NotProved):
+    """Nothing in the answer is wrong, and the policy of who asked wants more. The provider is not to blame."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, dishonest=False)
+
+
+def hold(checks: Sequence[Check], *, dishonest: bool = True) -> None:
+    """NotProved at the first check that does not hold; NotWanted where only rules of the asker's policy do not."""
+    failed = sorted((check for check in checks if not check.ok), key=lambda check: check.of_policy)
+    if failed:
+        why = f"{failed[0].name}: {failed[0].detail}"
+        raise NotWanted(why) if failed[0].of_policy else NotProved(why, dishonest=dishonest)
 
 
 @dataclass(frozen=True)

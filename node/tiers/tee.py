@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from verify import Policy
 from wire.errors import ErrorCode, RemoteError
+from wire.offer import Offer
 
 from ..bounds import ATTEST_FRESH_MS
 from ..clock import now_ms
@@ -39,14 +40,16 @@ async def give(job: Job) -> AsyncIterator[Giver]:
     yield _Shown(job)
 
 
-async def prepare(peer: Peer, provider: bytes, model: bytes, policy: Policy) -> None:
-    """An attestation of the provider's that holds under the policy, before it gets to see an input.
+async def prepare(peer: Peer, offer: Offer, policy: Policy) -> None:
+    """An attestation of the provider's that holds under the policy, before it gets to see an input, for what it says
+    that it executes on.
 
     NotProved when there is none that does, RemoteError when it gave none.
     """
     from ..attesting.exchange import attested_now
 
-    await attested_now(peer, provider, model, policy.tee)
+    on_card = bool(offer.backend.compute_capability)  # its own word; the receipt's is held against the same rule
+    await attested_now(peer, offer.peer, offer.model, policy.tee, on_card=on_card)
 
 
 async def get(wanted: Wanted) -> Evidence:

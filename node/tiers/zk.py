@@ -26,7 +26,7 @@ from ..peer import Peer
 from ..ready import ReadyModel
 from ..zk.knowing import fetch_files, known, learn
 from ..zk.provers import Prover, Provers
-from .rung import Evidence, Giver, Job, NotProved, Wanted
+from .rung import Evidence, Giver, Job, NotProved, Wanted, hold
 
 
 def offered(peer: Peer, ready: ReadyModel) -> bool:
@@ -96,9 +96,10 @@ async def prepare(peer: Peer, model: bytes, policy: Policy) -> None:
     if any(check_srs(circuit, policy.zk).ok for _, circuit in known(peer, model, manifest)):
         return
     checks = [check_srs(circuit, policy.zk) for _, circuit in await learn(peer, model, manifest)]
+    if not checks:
+        raise NotProved("its publisher is not known to have registered a circuit", dishonest=False)
     if not any(check.ok for check in checks):
-        why = checks[0].detail if checks else "its publisher is not known to have registered a circuit"
-        raise NotProved(why, dishonest=False)
+        hold(checks[:1])
 
 
 async def get(wanted: Wanted) -> Evidence:

@@ -24,7 +24,7 @@ from wire.cid import to_cid
 from wire.circuit import Circuit, CircuitFile, SignedCircuit, count
 from wire.errors import ErrorCode, RecordError, RemoteError
 
-from ..bounds import CIRCUIT_RETRY, MAX_PROOFS_WAITING
+from ..bounds import CIRCUIT_RETRY, MAX_PROOFS_WAITING, PREPARING_SECONDS
 from .knowing import fetch_files, learn
 from .proving import CircuitFolder, Proved, open_circuit
 
@@ -115,7 +115,7 @@ class Provers:
             if (before := self._provers.get(model)) and before.signed.hash == record.hash:
                 return
             try:
-                prover = await self._open(ready, record, circuit)
+                prover = await self._open_in_time(ready, record, circuit)
             except (EngineError, RecordError, RemoteError, StoreError, OSError) as error:
                 log.warning("a circuit of %s does not prove here: %s", to_cid(model), error)
                 continue
@@ -127,6 +127,11 @@ class Provers:
             log.info("answers of %s can be proved: %.1f s each", to_cid(model), took / 1e6)
             self._peer.ready.changed.notify()  # there is more to offer
             return
+
+    async def _open_in_time(self, ready: ReadyModel, record: SignedCircuit, circuit: Circuit) -> Prover:
+        with trio.move_on_after(PREPARING_SECONDS):
+            return await self._open(ready, record, circuit)
+        raise EngineError(f"it was not ready to prove within {PREPARING_SECONDS:g} s")
 
     async def _open(self, ready: ReadyModel, record: SignedCircuit, circuit: Circuit) -> Prover:
         graph = ready.manifest.files[0]

@@ -15,7 +15,7 @@ from typing_extensions import override
 from bench.simulation import __main__ as command
 from bench.simulation import trial
 from bench.simulation.adversaries import RESERVES, SCENARIOS, Scenario
-from bench.simulation.odds import Odds, binomial_more_than, interval, more_than
+from bench.simulation.odds import Odds, at_most, binomial_more_than, interval, more_than
 from bench.simulation.sweep import Plan, cells, digest, one, run
 from bench.simulation.words import DOUBLE, REAL
 from bench.simulation.world import World, weight_of
@@ -123,6 +123,9 @@ def test_the_tail_counts_every_way_to_draw(of: int, marked: int, drawn: int, bou
     ways = [sum(i < marked for i in way) for way in combinations(range(of), drawn)]
     assert more_than(bound, of=of, marked=marked, drawn=drawn) == pytest.approx(
         sum(count > bound for count in ways) / len(ways)
+    )
+    assert at_most(bound, of=of, marked=marked, drawn=drawn) == pytest.approx(
+        sum(count <= bound for count in ways) / len(ways)
     )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from node.errors import Exit
@@ -40,6 +41,30 @@ def test_a_valid_receipt_says_who_signed_and_what_it_rests_on(hallmark: Hallmark
     assert rests_on
     assert all(f"  rests on  {sentence}" in ran.out for sentence in rests_on)
     assert "Do not use" not in ran.out
+
+
+def test_of_several_stored_networks_the_files_own_is_taken(hallmark: Hallmark, receipt: Path, home: Path) -> None:
+    (home / "networks").mkdir(parents=True)
+    for network in (QUORUM.network, msgspec.structs.replace(QUORUM.network, name="another")):
+        save_network(home / "networks" / f"{network.name}.toml", network)
+    ran = hallmark("verify", receipt)
+    assert (ran.code, ran.err) == (0, "")
+    assert f"network   {QUORUM.network.name}\n" in ran.out
+    (home / "networks" / f"{QUORUM.network.name}.toml").rename(home / "networks" / "third.toml")
+    ran = hallmark("verify", receipt)
+    assert (ran.code, "no network file of that name is stored here" in ran.err) == (Exit.CONFIG, True)
+    receipt.write_bytes(b"VALID")
+    ran = hallmark("verify", receipt)
+    assert (ran.code, "is not a receipt" in ran.err) == (Exit.NOT_PROVED, True)
+
+
+def test_what_only_the_policy_refuses_is_said_so(hallmark: Hallmark, receipt: Path) -> None:
+    receipt.with_name("mine.toml").write_text("[quorum]\ncommittee = 9\n")
+    ran = hallmark("verify", receipt, "--network", "scene.toml", "--policy", "mine.toml")
+    assert ran.code == Exit.NOT_PROVED
+    assert ran.out.startswith("NOT VALID\n")
+    assert "Your policy refuses it." in ran.out
+    assert "rests on" not in ran.out
 
 
 def test_as_json(hallmark: Hallmark, receipt: Path) -> None:

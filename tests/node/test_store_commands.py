@@ -189,6 +189,7 @@ async def test_a_collection_in_the_middle_of_a_pull_takes_nothing_from_it(
 
     monkeypatch.setattr("node.operations.models.find_model", found)
     monkeypatch.setattr("node.fetching.holders", nobody)
+    monkeypatch.setattr("node.zk.knowing.holders", nobody)
     monkeypatch.setattr("node.fetching.fetch_blob", fetch)
     with open_store(tmp_path / "store") as store:
         local = SimpleNamespace(store=store, models_changed=Signal())

@@ -228,6 +228,28 @@ def test_words_that_somebody_forged_are_not_found() -> None:
     assert two_words(NETWORK, SCENE.request, [strange, strange]) == []
 
 
+def test_hundreds_of_ballots_of_one_member_are_looked_through_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider may show 640, all of one member: invented ones, a true one again and again, and true words of other
+    rounds. Pairs of them would be looked at for minutes."""
+    looked = [0]
+
+    def counting(fraud: Fraud, network: Network) -> bool:
+        looked[0] += 1
+        return holds(fraud, network)
+
+    monkeypatch.setattr("verify.fraud.finding.holds", counting)
+    true, other = SCENE.ballot(1), [SCENE.vote(1, receipt=bytes([i]) * 32) for i in range(60)]
+    elsewhere = [bent(true, vote=v, commit=SCENE.commit(1, request=v.vote.receipt)) for v in other]
+    invented = [
+        bent(true, commit=bent(true.commit, commit=bent(true.commit.commit, commitment=bytes([i]) * 32)))
+        for i in range(60)
+    ]
+    assert two_words(NETWORK, SCENE.request, [*[true] * 520, *elsewhere, *invented]) == []
+    assert looked == [0]
+    assert len(two_words(NETWORK, SCENE.request, [*[true] * 600, *elsewhere, refusal(SCENE, 1)])) == 2
+    assert looked == [2]
+
+
 def test_two_receipts_are_found() -> None:
     found = two_receipts(NETWORK, [SCENE.answer(), SCENE.answer(), SCENE.answer(outputs=OWN)])
     assert found is not None

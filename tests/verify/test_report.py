@@ -174,6 +174,27 @@ def test_every_flipped_byte_is_noticed(tier: str) -> None:
     assert reports > len(valid) // 3  # so the checks were reached, and not only the decoder
 
 
+def test_every_flipped_byte_of_what_a_member_opens_is_noticed() -> None:
+    """All but its remark on how far apart the answers are, which nothing signs: that is held to the tolerance."""
+    large = Scene(outputs=(floats("scores", *(float(i % 97) for i in range(1500))),))
+    near = (floats("scores", *(float(i % 97) * (1 + 3e-7) for i in range(1500))),)
+    ballot = Ballot(member=2, commit=large.commit(2, near), reveal=large.reveal(2, near, 5), vote=large.vote(2))
+    file = encode(bent(large.file, ballots=(*large.file.ballots[:2], ballot, large.file.ballots[3])))
+    assert verify_file(file, large.network).valid
+    assert ballot.reveal is not None
+    assert ballot.reveal.opening is not None
+    assert ballot.reveal.opening.path
+    revealed = encode(ballot.reveal)
+    begin, remark = file.index(revealed), revealed.index(b"distance") + len("distance")
+    for at in range(len(revealed)):
+        data = bytearray(file)
+        data[begin + at] ^= 1
+        if at == remark:
+            assert verify_file(bytes(data), large.network).valid
+            data[begin + at] = 0x09  # beyond the tolerance
+        check_never_valid(bytes(data), large)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_random_surgery_is_noticed(data: st.DataObject) -> None:

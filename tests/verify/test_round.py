@@ -128,6 +128,7 @@ def test_silence_of_every_kind_is_no_rejection() -> None:
     assert round_.tally == Tally(accept=1, reject=0, silent=2, outstanding=1, bench=0)
     assert [s.phase for s in outcome.standings] == [Phase.VOTED, Phase.ABSTAINED, Phase.FAILED, Phase.WAITING]
     assert [s.reason for s in outcome.standings] == ["", "no such model", "unreachable", ""]
+    assert outcome.reason.endswith("3 did not say; 1 of them: no such model")
 
 
 def test_a_vote_to_abstain_counts_for_nobody() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from node.zk.proofs import check_now
 from node.zk.proving import Proved
 from tests.verify.scenes import key_of
 from verify.ladder import check_evidence
+from verify.policy import Policy
 from verify.report import verify_file
 from verify.tiers.claim import file_of
 from verify.tiers.zk import check, examine, rests_on
@@ -30,7 +32,7 @@ from wire.circuit import POINT, CircuitFile
 from wire.errors import RecordError
 from wire.tensors import tensor_set
 
-from .world import OTHER_ROW, ROW, World, arithmetic, checks, network_of_floats, refused, row
+from .world import ALLOWED, OTHER_ROW, ROW, World, arithmetic, checks, network_of_floats, refused, row
 
 X, OTHER = row(*ROW), row(*OTHER_ROW)
 
@@ -254,3 +256,22 @@ def test_a_flipped_bit_anywhere_in_the_proof(fixed: World, proved: Proved, at: i
 @pytest.mark.parametrize("proof", [b"\0", os.urandom(3072), b"\xff" * 65536], ids=["short", "noise", "long"])
 def test_bytes_that_are_no_proof(fixed: World, proved: Proved, proof: bytes) -> None:
     assert refused(fixed.claim(X, Proved(proof, proved.outputs, 1))) == {"evidence"}
+
+
+def test_a_flipped_byte_of_the_file_is_noticed(fixed: World, proved: Proved) -> None:
+    """With EZKL's part left out: a proof stands for its statement, and none but the true one is stated again."""
+    data, policy = encode(file_of(fixed.claim(X, proved), fixed.signed)), Policy(zk=ALLOWED)
+    _, true = examine(fixed.claim(X, proved), ALLOWED)
+    reports, chance = 0, random.Random(1)
+    with checked_by(lambda statement: "" if statement == true else "another statement"):
+        assert verify_file(data, fixed.network, None, policy).valid
+        for at in range(0, len(data), 2):
+            changed = bytearray(data)
+            changed[at] ^= 1 << chance.randrange(8)
+            try:
+                report = verify_file(bytes(changed), fixed.network, None, policy)
+            except RecordError:
+                continue
+            assert not report.valid, f"byte {at}: {bytes(changed[max(0, at - 24) : at + 1])!r}"
+            reports += 1
+    assert reports > len(data) // 2 // 3

@@ -180,10 +180,10 @@ class World:
         certificate = Certificate(tier="zk", receipt=digest, zk=part)
         return Claim(self.network, self.manifest, asked, receipt, certificate, (), tensor_set([tensor]), outputs)
 
-    def sign(self, key: NodeKey | None = None, **changes: Any) -> SignedCircuit:
-        """The circuit's record with fields changed before its publisher, or `key`, signs it."""
-        key = key or self.publisher
-        return sign_circuit(msgspec.structs.replace(self.circuit, **changes), key, self.network.domain)
+    def sign(self, signer: NodeKey | None = None, **changes: Any) -> SignedCircuit:
+        """The circuit's record with fields changed before its publisher, or `signer`, signs it."""
+        record = msgspec.structs.replace(self.circuit, **changes)
+        return sign_circuit(record, signer or self.publisher, self.network.domain)
 
 
 def build_world(path: Path, visibility: Visibility) -> World:

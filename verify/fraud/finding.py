@@ -23,7 +23,7 @@ from wire.fraud import (
 from wire.inference import SignedReceipt, SignedRequest
 from wire.network import Network
 from wire.receiptfile import ReceiptFile
-from wire.vote import Ballot, Verdict
+from wire.vote import Ballot, SignedCommit, SignedVote, Verdict
 
 from ..ballots import Case, Sitting
 from ..committee import Committee, committee_for
@@ -52,12 +52,20 @@ def two_words(network: Network, request: SignedRequest, ballots: Iterable[Ballot
 
 def _two_words(network: Network, committee: Committee, member: int, said: Sequence[Ballot]) -> list[Fraud]:
     public = committee.places[member].key
-    votes = [ballot.vote for ballot in said if ballot.vote]
-    commits = [ballot.commit for ballot in said]
-    of_votes = (TwoVotes(verifier=public, first=a, second=b) for a, b in combinations(votes, 2))
-    of_commits = (TwoCommits(verifier=public, first=a, second=b) for a, b in combinations(commits, 2))
-    found = [next((fraud for fraud in of_votes if holds(fraud, network)), None)]
-    return [fraud for fraud in (*found, next((f for f in of_commits if holds(f, network)), None)) if fraud]
+    pairs: list[Fraud] = []
+    # Each word is held against the first on its subject alone: whoever shows ballots can invent or repeat hundreds.
+    votes, commits = dict[object, SignedVote](), dict[object, SignedCommit]()
+    for ballot in said:
+        if (vote := ballot.vote) and vote.is_signed(public, network.domain):
+            before = votes.setdefault((vote.vote.receipt, vote.vote.committee, vote.vote.epoch), vote)
+            pairs += [TwoVotes(verifier=public, first=before, second=vote)] if before.vote != vote.vote else []
+        if (commit := ballot.commit).is_signed(public, network.domain):
+            first = commits.setdefault((commit.commit.request, commit.commit.committee, commit.commit.epoch), commit)
+            pairs += [TwoCommits(verifier=public, first=first, second=commit)] if first.commit != commit.commit else []
+    found = (
+        next((f for f in pairs if isinstance(f, kind) and holds(f, network)), None) for kind in (TwoVotes, TwoCommits)
+    )
+    return [fraud for fraud in found if fraud]
 
 
 def wrong_answer(

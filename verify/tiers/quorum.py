@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from wire.certificate import QuorumEvidence
 from wire.errors import RecordError
-from wire.inference import SignedReceipt, SignedRequest
+from wire.inference import Request, SignedReceipt, SignedRequest
+from wire.manifest import Manifest
 from wire.network import Network
 from wire.vote import Ballot, SignedVote, Verdict, Vote
 
@@ -146,20 +147,32 @@ def check(claim: Claim, policy: QuorumPolicy) -> list[Check]:
         places = signers_in(evidence.signers, len(case.sitting.committee.places))
     except RecordError as error:
         return [*checks, Check("ballots", False, str(error))]
-    return [*checks, _ballots(case, places, claim.ballots), *_good_enough(claim, case.sitting, places, policy)]
+    profile, weight = claim.receipt.receipt.runtime.profile, case.sitting.committee.weight(places)
+    enough = _good_enough(request.request, case.sitting, weight, profile, policy)
+    return [*checks, _ballots(case, places, claim.ballots), *enough]
 
 
-def _good_enough(claim: Claim, sitting: Sitting, places: Sequence[int], policy: QuorumPolicy) -> list[Check]:
-    asked, then = claim.request.request, claim.network.at(claim.request.request.issued_ms)
-    usual = draw(then, claim.digest, (asked.provider, asked.payer))  # of the size that the network file says
-    profile = claim.receipt.receipt.runtime.profile
+def _good_enough(asked: Request, sitting: Sitting, weight: int, profile: str, policy: QuorumPolicy) -> list[Check]:
+    usual = sitting.committee  # of the size that the network file says
+    if asked.committee:
+        usual = draw(sitting.network, sitting.request, (asked.provider, asked.payer))
     return policy.check(
         members=len(sitting.committee.members),
         usual=len(usual.members),
-        weight=sitting.committee.weight(places),
+        weight=weight,
         profile=profile,
-        tolerance=then.tolerance(profile),
+        tolerance=sitting.network.tolerance(profile),
     )
+
+
+def expected(network: Network, request: SignedRequest, manifest: Manifest, policy: QuorumPolicy) -> list[Check]:
+    """What of the policy is decided before anybody answers: the committee, and the most that could accept. Nothing
+    where nobody may judge: who is asked will say so."""
+    try:
+        sitting = Sitting.of(network, request)
+    except RecordError:
+        return []
+    return _good_enough(request.request, sitting, sum(sitting.committee.counts), manifest.profile, policy)
 
 
 def _ballots(case: Case, places: Sequence[int], ballots: Sequence[Ballot]) -> Check:

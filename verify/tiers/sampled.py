@@ -7,6 +7,8 @@ its probability says; one with a REJECT is refused, since it is no answer to use
 from __future__ import annotations
 
 from wire.audit import SHARES
+from wire.inference import SignedRequest
+from wire.network import Network
 from wire.vote import Verdict
 
 from ..checks import Check
@@ -15,7 +17,7 @@ from ..sampling import audits_fault, calls_for_check, check_ticket, share_of
 from .claim import Claim
 
 
-def check(claim: Claim, policy: SampledPolicy | None = None) -> list[Check]:
+def check(claim: Claim, policy: SampledPolicy) -> list[Check]:
     """The secret, the ticket, then every check that was made; see `check_evidence` for the rest. `policy` says with
     which probability the network has to check."""
     if (evidence := claim.certificate.sampled) is None:
@@ -26,12 +28,13 @@ def check(claim: Claim, policy: SampledPolicy | None = None) -> list[Check]:
         *check_ticket(claim.network, claim.request, receipt, evidence.secret),
         Check("audits", not wrong, wrong or f"{len(evidence.audits)}, each of a verifier whom the ticket drew"),
         _verdict(claim),
-        _often(claim, (policy or SampledPolicy()).probability),
+        expected(claim.network, claim.request, policy),
     ]
 
 
-def _often(claim: Claim, least: float) -> Check:
-    share = share_of(claim.network, claim.request.request) / SHARES
+def expected(network: Network, request: SignedRequest, policy: SampledPolicy) -> Check:
+    """What of the policy is decided before anybody answers."""
+    share, least = share_of(network, request.request) / SHARES, policy.probability
     often = f"{share:.2%} of answers are checked"
     return Check("policy: probability", share >= least, often + ("" if share >= least else f", you want {least:.2%}"))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from wire.circuit import MAX_LOGROWS, MAX_SCALE, MAX_SETTINGS, Visibility
 from wire.errors import RecordError
+from wire.jsontext import read_json
 
 _HELD: dict[str, Visibility] = {"Fixed": "fixed", "KZGCommit": "polycommit"}
 
@@ -24,15 +24,13 @@ class CircuitSettings:
 
 def read_settings(data: bytes) -> CircuitSettings:
     """The settings; RecordError when they are none, or leave anything unbound that a proof must bind."""
-    if len(data) > MAX_SETTINGS:
-        raise RecordError(f"settings.json has {len(data)} bytes, the bound is {MAX_SETTINGS}")
+    found = read_json(data, MAX_SETTINGS, "settings.json", _once)
     try:
-        found = json.loads(data, object_pairs_hook=_once)
         arguments = found["run_args"]
         shown = (arguments["input_visibility"], arguments["output_visibility"])
         held, logrows = arguments["param_visibility"], arguments["logrows"]
         scales = [tuple(found[f"model_{side}_scales"]) for side in ("input", "output")]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError) as error:
         raise RecordError("settings.json is not what EZKL writes") from error
     if shown != ("Public", "Public"):
         raise RecordError("settings.json: inputs and outputs are not both public, so a proof would say nothing of them")

@@ -120,6 +120,8 @@ def test_a_long_answer_runs_in_pieces_which_changes_nothing(monkeypatch: pytest.
     session.steps.clear()
     pieces = check(it, inputs, tokens)
     assert session.steps == [3, 40, 40, 19]
+    monkeypatch.setattr(forcing, "_BLOCK", 7 * VOCABULARY)
+    assert check(it, inputs, tokens) == pieces
     assert pieces.gaps == whole.gaps
     np.testing.assert_allclose(pieces.scores, whole.scores, atol=1e-4)
 

@@ -144,25 +144,25 @@ def test_a_device_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_the_development_attester_is_there_only_when_it_is_named(tmp_path: Path) -> None:
     key = tmp_path / "attester.key"
-    assert find_attester("none", key, RUNTIME).attester is None
-    auto = find_attester("auto", key, RUNTIME)
+    assert find_attester("none", key, lambda: RUNTIME).attester is None
+    auto = find_attester("auto", key, lambda: RUNTIME)
     assert auto.attester is None or auto.attester.kind != "dev"
     assert not key.exists()
-    dev = find_attester("dev", key, RUNTIME).attester
+    dev = find_attester("dev", key, lambda: RUNTIME).attester
     assert dev is not None
     quote, _ = dev.quote(DATA)
     said = read_dev(quote)
     assert (said.kind, said.measurement, said.report_data) == ("dev", RUNTIME, DATA)
-    again = find_attester("dev", key, RUNTIME).attester
+    again = find_attester("dev", key, lambda: RUNTIME).attester
     assert again is not None
     assert read_dev(again.quote(DATA)[0]).maker == said.maker  # the same key
 
 
 def test_a_development_attesters_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    find_attester("dev", tmp_path / "attester.key", RUNTIME)
+    find_attester("dev", tmp_path / "attester.key", lambda: RUNTIME)
     (tmp_path / "attester.key").chmod(0o644)
     with pytest.raises(CommandError, match="read by other users"):
-        find_attester("dev", tmp_path / "attester.key", RUNTIME)
+        find_attester("dev", tmp_path / "attester.key", lambda: RUNTIME)
 
 
 def test_the_runtimes_measurement_covers_each_file_of_ours(tmp_path: Path) -> None:

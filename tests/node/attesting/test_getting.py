@@ -66,7 +66,7 @@ async def test_without_any_the_provider_is_told_to_have_given_none() -> None:
 
 
 def test_what_providers_showed_is_bounded_and_the_oldest_goes_first() -> None:
-    held, now = Attested(), now_ms()
+    held, now = Attested(), OWN.challenge.challenge.issued_ms
     for n in range(MAX_ATTESTED + 1):
         held.put(some_hash(f"{n}")[:20], MODEL, OWN)
     assert held.get(some_hash("0")[:20], MODEL, now, 60_000) is None

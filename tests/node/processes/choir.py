@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import trio
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -75,7 +76,7 @@ def come_up(place: Path, ending: ExitStack) -> Choir:
     names = ["honest", "liar", "verifier", "forger"]
     directories = {name: settle(place / name) for name in names}
     keys = {name: load_key(directory.key) for name, directory in directories.items()}
-    network = new_network("choir", [keys["verifier"].peer_id])
+    network = msgspec.structs.replace(new_network("choir", [keys["verifier"].peer_id]), sample_bps=10_000)
     nodes = []
     for name in names:
         keep_network(directories[name], network)
@@ -101,8 +102,9 @@ async def _furnish(choir: Choir, folders: list[Path]) -> None:
     about = {"licence": "MIT", "version": "1.0.0", "task": "", "description": "", "royalty_bps": 0}
     tale = await choir.forger.call("model.add", path=str(folders[0]), name="tale", **about)
     cids = choir.cids
+    cids["tale"] = tale["cid"]
     for folder in folders:
         cids[folder.name] = (await choir.honest.call("model.add", path=str(folder), name=folder.name, **about))["cid"]
     for node, name in ((choir.liar, "story"), (choir.verifier, "story"), (choir.verifier, "words")):
         await node.call("model.pull", model=cids[name])
-    await choir.verifier.call("model.pull", model=tale["cid"])
+    await choir.verifier.call("model.pull", model=cids["tale"])

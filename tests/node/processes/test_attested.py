@@ -22,12 +22,13 @@ from node.clock import now_ms
 from node.config import Config
 from node.datadir import DataDir
 from node.errors import CommandError, Exit
-from node.finding import find_model
+from node.finding import find_model, refresh_offers
 from node.keyfile import load_key
 from node.local import keep_network
 from node.networkfile import new_network
 from node.opening import open_peer
 from node.peer import Peer
+from node.tiers.getting import prepare
 from node.tiers.rung import NotProved
 from p2p import Channel
 from verify import Policy, verify_file
@@ -37,6 +38,7 @@ from wire.canonical import Amount
 from wire.cid import from_cid
 from wire.errors import ErrorCode, RemoteError
 from wire.network import Network
+from wire.offer import Offer
 
 from . import made
 from .running import Node, eventually, hallmark, settle, until
@@ -174,6 +176,21 @@ async def test_what_the_policy_does_not_trust_never_sees_an_input(
         await ask(client, asked, lambda _: None)
     assert "attest" in streams
     assert "infer" not in streams
+
+
+async def test_a_card_that_attests_nothing_never_sees_an_input(keep: Keep, client: Peer) -> None:
+    """An offer that names a card is refused before anything is sent; the same without one is answered."""
+    asked, offers = await question(client, keep, DEV), list[Offer]()
+    with trio.fail_after(20):
+        while not offers:
+            await refresh_offers(client, asked.manifest.model)
+            offers = client.board.offers(now_ms(), asked.manifest.model, tier="tee")
+    (offer,) = offers
+    on_card = bent(offer, backend=bent(offer.backend, compute_capability="9.0"))
+    with pytest.raises(NotProved, match="policy: TEE card"):
+        await prepare(client, "tee", on_card, DEV)
+    await prepare(client, "tee", offer, DEV)
+    await prepare(client, "tee", on_card, Policy(tee=replace(DEV.tee, unattested_card=True)))
 
 
 async def test_doctor_says_what_attests_and_what_others_have_to_trust(keep: Keep) -> None:

@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from p2p import Channel, open_host
 from tests.verify.scenes import bent
 from verify import Committee, Sitting
 from verify.member import Member
+from verify.policy import Policy, QuorumPolicy
 from wire.arrays import from_array, to_array
 from wire.canonical import Amount
 from wire.committee import CommitteeRequest, Convene, Judge
@@ -42,6 +44,7 @@ from .test_trouble import frozen, nothing, question
 from .town import Town, add
 
 X = f"x={json.dumps([made.ROW])}"
+THREE = Policy(quorum=QuorumPolicy(committee=3))
 
 
 def test_a_quorum_is_as_large_as_was_asked_for_and_never_larger_than_the_registry(town: Town) -> None:
@@ -49,13 +52,29 @@ def test_a_quorum_is_as_large_as_was_asked_for_and_never_larger_than_the_registr
         directory = town.desk()
         receipt = directory.path / "answer.receipt"
         words = ["infer", "logs", "--input", X, "--max-price", 1, "--tier", asked, "--receipt", receipt]
-        ended = hallmark(*words, "--bootstrap", town.a.address, directory=directory)
+        words += ["--bootstrap", town.a.address]
+        if size < 4:  # fewer than the network file says are not believed without being told so
+            assert "your policy wants 4" in hallmark(*words, directory=directory).err
+            directory.policy.write_text("[quorum]\ncommittee = 2\n")
+        ended = hallmark(*words, directory=directory)
         assert ended.code == 0, ended.said
         assert f"of {size} verifiers" in ended.out
         told = hallmark("verify", receipt, "--network", town.file(), directory=directory)
         assert told.code == 0, told.said
         assert f"a committee of {size}" in told.out
         assert ("9 were asked for, and more may not judge" in " ".join(told.out.split())) == (size == 4)
+
+
+async def test_a_provider_is_not_distrusted_for_an_answer_that_only_our_policy_refuses(
+    town: Town, client: Peer
+) -> None:
+    asked = replace(await question(client, town.cids["logs"], [made.row()], "quorum"), committee=3)
+    with pytest.raises(CommandError) as caught:
+        await ask(client, asked, nothing)
+    assert caught.value.exit_code is Exit.NOT_PROVED
+    assert "your policy wants 4" in caught.value.message
+    assert "hallmark policy show" in caught.value.next_step
+    assert len((await ask(client, replace(asked, policy=THREE), nothing)).signers) >= 3
 
 
 async def test_a_reserve_stands_in_for_a_member_that_says_nothing(town: Town, client: Peer) -> None:
@@ -65,7 +84,7 @@ async def test_a_reserve_stands_in_for_a_member_that_says_nothing(town: Town, cl
     with frozen(silent):
         for _ in range(20):
             began = trio.current_time()
-            answer = await ask(client, bent_committee(asked, 3), nothing)
+            answer = await ask(client, replace(asked, committee=3, policy=THREE), nothing)
             committee = Sitting.of(town.network, answer.file.request).committee
             if place(committee, silent.key) < 3:
                 break
@@ -73,10 +92,6 @@ async def test_a_reserve_stands_in_for_a_member_that_says_nothing(town: Town, cl
     assert {town_key for town_key in answer.signers} == {m.key for m in committee.places} - {silent.key.public}
     assert committee.bench[0].key in answer.signers
     assert trio.current_time() - began < 5  # long before any deadline
-
-
-def bent_committee(asked: Question, committee: int) -> Question:
-    return Question(**{**vars(asked), "committee": committee})
 
 
 def place(committee: Committee, key: NodeKey) -> int:

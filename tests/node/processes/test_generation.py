@@ -30,12 +30,12 @@ from wire.cid import content_hash
 from wire.committee import Committed, Convene, Judge, Judged, Shown
 from wire.errors import ErrorCode, RemoteError
 from wire.inference import Receipt, Runtime, SignedReceipt, SignedRequest, Usage, sign_receipt
-from wire.keys import NodeKey
+from wire.keys import NodeKey, show_address
 from wire.tensors import Tensor, TensorHeader, join_bytes, tensor_set
 from wire.vote import Verdict
 
 from .choir import Choir, come_up, story, tokeniser, words
-from .running import Ended, Event, hallmark, launch, until
+from .running import Ended, Event, hallmark, launch, settle, until
 from .strangers import SECONDS, Stranger, stranger
 from .test_hidden_proof import BACKEND
 from .town import Fort
@@ -101,6 +101,17 @@ class TestStories:
         (lie,) = [event for event in events(refused) if event["event"] == "rejected"]
         assert "1 of 1 verifiers rejected it" in lie["text"]
         assert not any(event["event"] == "answer" for event in events(refused))
+
+    def test_the_lot_checks_stories_as_a_committee_does(self, choir: Choir, tmp_path: Path) -> None:
+        desk = settle(tmp_path / "desk", choir.network)
+        asked = ["--prompt", "Once", *LIVELY, "--tier", "sampled", "--bootstrap", choir.honest.address, "--json"]
+        agreed = hallmark("infer", choir.cids["story"], *asked, "--max-price", 1, directory=desk)
+        assert agreed.code == 0, agreed.said
+        assert (events(agreed)[-1]["event"], events(agreed)[-1]["state"]) == ("checked", "agreed")
+        refused = hallmark("infer", choir.cids["tale"], *asked, directory=desk)
+        assert refused.code == 8, refused.said
+        (fraud,) = hallmark("fraud", "ls", "--json", directory=desk).json["frauds"]  # its committee refused it as well
+        assert (fraud["kind"], fraud["culprit"]) == ("wrong_answer", show_address(choir.forger.key.address))
 
     def test_a_person_sees_the_text_with_its_proof(self, choir: Choir) -> None:
         greedy = choir.honest.run("infer", "story", "--prompt", "Once", "--tier", "quorum", "--max-price", 1)

@@ -14,6 +14,7 @@ from tests.verify.tee import vendors
 from tests.verify.tee.claims import RUNTIME
 from tests.verify.tee.samples import INTEL_AT, LATER, NITRO_AT, card, intel, needed, sample, snp
 from tests.wire.records import of
+from verify.tiers.tee import read_quote
 from verify.tiers.tee.attested import Attested, BadQuote
 from verify.tiers.tee.chains import read_pem
 from verify.tiers.tee.dcap import collateral_platform, platform_of, read_collateral, read_intel
@@ -21,7 +22,7 @@ from verify.tiers.tee.dev import read_dev
 from verify.tiers.tee.nitro import read_nitro
 from verify.tiers.tee.nvidia import read_card
 from verify.tiers.tee.snp import read_snp
-from wire.attestation import AmdCollateral, GpuEvidence, IntelCollateral, sign_dev_quote
+from wire.attestation import AmdCollateral, GpuEvidence, IntelCollateral, TeeKind, sign_dev_quote
 from wire.canonical import encode
 
 EMPTY = IntelCollateral(
@@ -96,6 +97,52 @@ def test_any_cbor(outer: object, inner: object, at_s: int) -> None:
 def test_any_entry_of_a_nitro_document(changes: dict[str, object]) -> None:
     document = vendors.nitro_document(**({"user_data": bytes(64)} | changes))  # type: ignore[arg-type]
     assert not holds(lambda: read_nitro(document, vendors.SECONDS))  # the root is not AWS's, at the latest
+
+
+_VERSION = bytes.fromhex("a003020102")  # of an X.509 certificate: the third
+
+
+def test_a_certificate_of_a_version_that_there_is_none_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library has an error of its own for it, which is no ValueError; nothing is signed before this is read."""
+    vendors.trusted(monkeypatch)
+    quote, good = vendors.nitro_document(bytes(64)), vendors.snp_collateral()
+    assert holds(lambda: read_nitro(quote, vendors.SECONDS))
+    assert quote.count(_VERSION) == 2
+    for place in (quote.index(_VERSION), quote.rindex(_VERSION)):
+        changed = bytearray(quote)
+        changed[place + 4] = 6
+        assert not holds(lambda changed=changed: read_nitro(bytes(changed), vendors.SECONDS))  # type: ignore[misc]
+    report, wrong = vendors.snp_report(bytes(64)), _VERSION[:-1] + b"\x06"
+    assert holds(lambda: read_snp(report, good, vendors.SECONDS))
+    for bad in (bent(good, ask=good.ask.replace(_VERSION, wrong)), bent(good, vcek=good.vcek.replace(_VERSION, wrong))):
+        assert not holds(lambda bad=bad: read_snp(report, bad, vendors.SECONDS))  # type: ignore[misc]
+
+
+def test_nothing_stands_around_a_nitro_document_that_nobody_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    vendors.trusted(monkeypatch)
+    quote = vendors.nitro_document(bytes(64))
+    assert holds(lambda: read_nitro(b"\xd2" + quote, vendors.SECONDS))  # the tag that the standard allows
+    longer = b"\x98\x04" + quote[1:]  # the same array of four, its length said in two bytes
+    for changed in (quote + b"\x00", b"\xd2\xd2" + quote, longer, b"\xd9\x00\x12" + quote):
+        assert not holds(lambda changed=changed: read_nitro(changed, vendors.SECONDS))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", ["nitro", "dev"])
+def test_collateral_that_a_kind_has_not_is_refused(kind: TeeKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    vendors.trusted(monkeypatch)
+    own = encode(sign_dev_quote(RUNTIME, bytes(64), key_of("attester")))
+    quote = own if kind == "dev" else vendors.nitro_document(bytes(64))
+    assert holds(lambda: read_quote(kind, quote, None, vendors.SECONDS))
+    for collateral in (EMPTY, vendors.snp_collateral()):
+        assert not holds(lambda collateral=collateral: read_quote(kind, quote, collateral, vendors.SECONDS))  # type: ignore[misc]
+
+
+def test_a_development_attester_is_named_by_all_of_its_key() -> None:
+    """The signature alone holds for the key of the other parity too, which is another address."""
+    quote = sign_dev_quote(RUNTIME, bytes(64), key_of("attester"))
+    assert holds(lambda: read_dev(encode(quote)))
+    other = bytes([quote.attester[0] ^ 1]) + quote.attester[1:]
+    assert not holds(lambda: read_dev(encode(bent(quote, attester=other))))
 
 
 @pytest.mark.parametrize("depth", [100, 10_000])

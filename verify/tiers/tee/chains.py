@@ -34,14 +34,15 @@ ROOTS = {
 
 @contextmanager
 def legible(what: str) -> Iterator[None]:
-    """BadQuote where a certificate turns out to be none: the library parses each part of it when that is asked for."""
-    from cryptography.exceptions import UnsupportedAlgorithm
+    """BadQuote where a certificate turns out to be none: the library parses each part of it when that is asked for.
 
+    It raises errors of many kinds with no common base (`InvalidVersion` is no ValueError), and all mean the same to us.
+    """
     try:
         yield
     except BadQuote:
         raise
-    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:
+    except Exception as error:
         raise BadQuote(f"{what} cannot be read") from error
 
 
@@ -66,7 +67,8 @@ def read_der(data: bytes) -> Certificate:
     from cryptography import x509
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # AMD's own have the serial number 0, which is their affair
+        # AMD's own have the serial number 0, which is their affair; a stranger's shall write on no terminal.
+        warnings.simplefilter("ignore")
         try:
             return x509.load_der_x509_certificate(data)
         except ValueError as error:
@@ -79,10 +81,12 @@ def read_pem(data: bytes) -> list[Certificate]:
 
     if data.count(b"-----BEGIN") > MAX_CHAIN:
         raise BadQuote(f"the chain has more than {MAX_CHAIN} certificates")
-    try:
-        return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise BadQuote("the certificates in the evidence are none") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return x509.load_pem_x509_certificates(data)
+        except ValueError as error:
+            raise BadQuote("the certificates in the evidence are none") from error
 
 
 def check_chain(chain: Sequence[Certificate], anchor: Certificate, at_s: int) -> tuple[int, int]:

@@ -14,8 +14,10 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from wire.attestation import Collateral, IntelCollateral, Platform, TeeKind
+from wire.attestation import MAX_TCB_INFO, Collateral, IntelCollateral, Platform, TeeKind
 from wire.cid import content_hash
+from wire.errors import RecordError
+from wire.jsontext import read_json
 
 from .attested import Attested, BadQuote
 
@@ -61,9 +63,9 @@ def platform_of(quote: bytes) -> str:
 def collateral_platform(collateral: IntelCollateral) -> str:
     """The kind of platform that the collateral claims to be of, in the same words; BadQuote when unreadable."""
     try:
-        info = json.loads(collateral.tcb_info)
+        info = read_json(collateral.tcb_info, MAX_TCB_INFO, "the TCB info")
         return _platform(info["id"], info["fmspc"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (RecordError, ValueError, TypeError, KeyError) as error:
         raise BadQuote("the collateral is not Intel's") from error
 
 
@@ -74,14 +76,14 @@ def _platform(kind: str, fmspc: str) -> str:
 def read_collateral(data: bytes) -> IntelCollateral:
     """Collateral from the JSON that PCS clients write (hexadecimal where it is binary); BadQuote when it is none."""
     try:
-        fields = json.loads(data)
+        fields = read_json(data, 16 * MAX_TCB_INFO, "the collateral")
         return IntelCollateral(
             **{
                 name: bytes.fromhex(fields[name]) if name in _BINARY else fields[name].encode()
                 for name in IntelCollateral.__struct_fields__
             }
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (RecordError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadQuote("this is no collateral: it has nine named entries, as a PCS client writes them") from error
 
 

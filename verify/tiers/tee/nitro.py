@@ -14,6 +14,7 @@ from .chains import check_chain, check_p384, legible, read_der, root
 
 _PROTECTED = b"\xa1\x01\x38\x22"  # {1: -35}: the algorithm is ES384, and nothing else is said
 _COSE_SIGN1 = 18
+_TAGGED = b"\xd2"  # that tag, which AWS leaves out and the standard allows
 
 
 def read_nitro(document: bytes, at_s: int) -> Attested:
@@ -65,6 +66,10 @@ def _cose(document: bytes) -> tuple[bytes, bytes, bytes]:
         raise BadQuote("the document is not signed with ES384, or says more than it may")
     if not isinstance(signature, bytes) or len(signature) != 96:
         raise BadQuote("the document's signature is not one of P-384")
+    import cbor2
+
+    if cbor2.dumps([protected, {}, payload, signature]) != document.removeprefix(_TAGGED):
+        raise BadQuote("there is something around the document that nobody signed")
     return protected, payload, signature
 
 
