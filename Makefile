@@ -11,7 +11,7 @@ demo: setup
 # In as many processes as there are cores, at most four; PYTEST_XDIST_AUTO_NUM_WORKERS=1 for a machine with little memory.
 # `.venv/bin/pytest` is the same in one process.
 test: setup
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadscope
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --max-worker-restart 0 --dist loadscope
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -87,6 +87,11 @@ def check_ticket(network: Network, request: SignedRequest, receipt: Receipt, sec
 
 def audit_fault(network: Network, request: Request, receipt: Receipt, secret: bytes, said: SignedAudit) -> str | None:
     """What is wrong with a check of this answer, or None. Request, receipt and secret are checked elsewhere."""
+    return word_fault(network, request, receipt, said) or draw_fault(network, request, receipt, secret, said)
+
+
+def word_fault(network: Network, request: Request, receipt: Receipt, said: SignedAudit) -> str | None:
+    """What is wrong with a check whatever one knows of the network's verifiers."""
     audit, digest = said.audit, receipt.digest(network.domain)
     if audit.receipt != digest:
         return "it is of another receipt"
@@ -98,10 +103,16 @@ def audit_fault(network: Network, request: Request, receipt: Receipt, secret: by
         return "its distance contradicts its outputs"
     if not receipt.finished_ms - CLOCK_SKEW_MS <= audit.checked_ms <= open_until(request) + CLOCK_SKEW_MS:
         return "it was not made in the time after the answer"
-    if not calls_for_check(network, request, receipt, secret):
-        return "the ticket calls for no check"
     if not said.is_signed(network.domain):  # before the draw, which takes 30 ms where thousands are listed
         return "it is not signed by its verifier for this network"
+    return None
+
+
+def draw_fault(network: Network, request: Request, receipt: Receipt, secret: bytes, said: SignedAudit) -> str | None:
+    """Why this check was not drawn, as far as this network file goes: an older or a newer one may say otherwise."""
+    audit, digest = said.audit, receipt.digest(network.domain)
+    if not calls_for_check(network, request, receipt, secret):
+        return "the ticket calls for no check"
     # Who is nobody's verifier costs no draw either: keys are free, and anyone can sign a question and its answer.
     if not _is_listed(network, request, audit.auditor) or audit.auditor not in panel(
         network, request, ticket(secret, digest)

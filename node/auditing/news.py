@@ -13,7 +13,7 @@ import trio
 from p2p.rates import Rates
 from storage import Store, StoreError
 from storage.audits import Checked
-from verify.sampling import audit_fault, check_asked_and_answered
+from verify.sampling import check_asked_and_answered, draw_fault, word_fault
 from wire.auditing import AuditNews
 from wire.bounds import CLOCK_SKEW_MS
 from wire.canonical import decode
@@ -43,12 +43,12 @@ def word_of(news: AuditNews) -> Checked:
 
 
 def fault_of(news: AuditNews, network: Network) -> str | None:
-    """Why this is no check of a sampled answer, or None: both signatures, the secret, the draw, the verifier's word."""
+    """Why this is no check of a sampled answer, or None: both signatures, the secret, the verifier's word."""
     try:
         check_asked_and_answered(network, news.request, news.receipt, news.secret)
     except RecordError as error:
         return str(error)
-    return audit_fault(network, news.request.request, news.receipt.receipt, news.secret, news.audit)
+    return word_fault(network, news.request.request, news.receipt.receipt, news.audit)
 
 
 class AuditIntake:
@@ -73,6 +73,10 @@ class AuditIntake:
             return Notice(Ruling.IGNORE, "known already (a duplicate or a replay)")
         if wrong := fault_of(news, self._network):
             return Notice(Ruling.REJECT, f"no check of a sampled answer: {wrong}")
+        asked, said = news.request.request, news.receipt.receipt
+        if wrong := draw_fault(self._network, asked, said, news.secret, news.audit):
+            # Who forwarded it may have a network file of another epoch, and is no offender.
+            return Notice(Ruling.IGNORE, f"no check that was drawn: {wrong}")
         if not self._rates.take(word.auditor.hex(), now_ms / 1000):
             return Notice(Ruling.IGNORE, "its verifier says more than it may in a second")
         if len(self._waiting) >= MAX_AUDIT_NEWS:

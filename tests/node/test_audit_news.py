@@ -27,6 +27,7 @@ from tests.verify.scenes import NOW, SECRET, Scene, bent, key_of
 from wire.audit import SignedAudit
 from wire.auditing import AuditNews
 from wire.canonical import encode
+from wire.keys import NodeKey
 from wire.network import Network
 from wire.vote import Verdict
 
@@ -79,8 +80,6 @@ async def test_a_known_check_is_no_news(store: Store) -> None:
 
 
 SMEARS = {
-    "by one who was not drawn": told(audit(OUTSIDER, Verdict.REJECT)),
-    "by a nobody": told(audit(key_of("nobody"), Verdict.REJECT)),
     "of no answer": told(receipt=bent(SCENE.receipt, signature=bytes(65))),
     "of a question nobody asked": told(request=bent(SCENE.request, signature=bytes(65))),
     "of another answer": told(audit(receipt=b"\1" * 32)),
@@ -99,8 +98,15 @@ def test_nobody_is_smeared_or_praised_without_an_answer_that_was_drawn(store: St
     assert ruling.ruling is Ruling.REJECT, ruling.rule
 
 
-def test_a_check_that_the_lot_did_not_call_for_is_rejected(store: Store) -> None:
-    assert "the ticket calls for no check" in ruled(store, told(), NEVER).rule
+@pytest.mark.parametrize("who", [OUTSIDER, key_of("nobody")])
+def test_a_check_by_who_was_not_drawn_counts_nothing_and_is_nobodys_offence(store: Store, who: NodeKey) -> None:
+    ruling = ruled(store, told(audit(who, Verdict.REJECT)))
+    assert (ruling.ruling, "was not drawn" in ruling.rule) == (Ruling.IGNORE, True)
+
+
+def test_a_check_that_the_lot_did_not_call_for_counts_nothing(store: Store) -> None:
+    ruling = ruled(store, told(), NEVER)
+    assert (ruling.ruling, "the ticket calls for no check" in ruling.rule) == (Ruling.IGNORE, True)
 
 
 def test_another_networks_check_is_rejected(store: Store) -> None:

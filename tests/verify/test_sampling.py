@@ -186,7 +186,7 @@ def test_the_other_parity_of_a_key_is_not_on_the_panel() -> None:
 
 
 def test_a_check_by_nobodys_verifier_costs_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Anyone can sign a question, its answer and a check of it; among thousands of verifiers a draw takes 30 ms."""
+    """Anyone can sign a question, its answer and a check of it; a draw among thousands takes milliseconds."""
     drawn: list[object] = []
 
     def counting(*given: object) -> Iterator[bytes]:
