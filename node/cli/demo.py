@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ def command(files: tuple[Path, ...], keep: Path | None, as_json: bool) -> None:
     if keep and keep.exists() and any(keep.iterdir()):
         raise CommandError(Exit.USAGE, f"{keep} is not empty", "Choose a new directory: --keep DIR")
     place.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("hallmark.fraud").setLevel(logging.ERROR)  # it is part of the story, and told there
     screen = console()
     screen.quiet = as_json
     started = time.monotonic()

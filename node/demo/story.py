@@ -62,14 +62,16 @@ async def tell(place: Path, files: Sequence[Path], screen: Console) -> dict[str,
             answers = await _classify(peer, cid, magika, files, screen)
             caught = await _catch_the_liar(peer, cid, magika, files[0], members, screen)
             liars = {peer_id_of(key): why for key, why in peer.distrust.current(now_ms()).items()}
+            lie = _write_lie(peer, place, screen)
     receipts = _keep(place, [*(answer for _, answer in answers), caught])
-    await _check_offline(place, receipts[-1], screen)
+    await _check_offline(place, receipts[-1], lie, screen)
     await _next_steps(place, files[0], magika, screen)
     return {
         "model": cid,
         "answers": [_summary(file, magika, answer) for file, answer in [*answers, (files[0], caught)]],
         "rejected": liars,
         "receipts": [str(path) for path in receipts],
+        "fraud": str(lie),
     }
 
 
@@ -179,6 +181,18 @@ async def _catch_the_liar(
     return answer
 
 
+def _write_lie(peer: Peer, place: Path, screen: Console) -> Path:
+    """The file that shows the lie to anybody: what the liar signed, and the committee that refused it."""
+    frauds = peer.local.store.frauds
+    data = next((data for kept in frauds.all() if (data := frauds.get(kept.digest))), None)
+    if data is None:
+        raise CommandError(Exit.NOT_PROVED, "the lie was caught, and no file shows it", "Please report this.")
+    path = place / "lie.fraud"
+    path.write_bytes(data)
+    screen.print(f"  its lie is now a file of {size(len(data))} that convinces anybody: {path.name}")
+    return path
+
+
 async def _question(peer: Peer, cid: str, magika: Magika, file: Path) -> Question:
     signed, manifest = await find_model(peer, cid, lambda _: None)
     content = await trio.Path(file).read_bytes()
@@ -200,9 +214,9 @@ def _keep(place: Path, answers: Sequence[Answered]) -> list[Path]:
     return paths
 
 
-async def _check_offline(place: Path, receipt: Path, screen: Console) -> None:
+async def _check_offline(place: Path, receipt: Path, lie: Path, screen: Console) -> None:
     _headline(
-        screen, 5, "Each receipt is on disk. A fresh process without any network verifies one, then a changed copy"
+        screen, 5, "A fresh process without any network verifies a receipt, then a changed copy, then the lie's file"
     )
     network = place / "client" / "networks" / "demo.toml"
     isolate = await _without_network()
@@ -211,7 +225,7 @@ async def _check_offline(place: Path, receipt: Path, screen: Console) -> None:
     first[0] ^= 1
     changed = receipt.with_name("changed.receipt")
     changed.write_bytes(encode(_with_outputs(file, (bytes(first), *file.outputs[1:]))))
-    for path, wanted in ((receipt, Exit.OK), (changed, Exit.NOT_PROVED)):
+    for path, wanted in ((receipt, Exit.OK), (changed, Exit.NOT_PROVED), (lie, Exit.OK)):
         command = [sys.executable, "-m", "node.cli", "verify", str(path), "--network", str(network)]
         run = await trio.run_process([*isolate, *command], capture_stdout=True, capture_stderr=True, check=False)
         how = " (in a network namespace of its own)" if isolate else ""
