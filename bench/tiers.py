@@ -54,7 +54,7 @@ from wire.tier import Tier
 WARM, ROUND = 2, 10  # rounds that do not count; answers of a tier in one round
 TIERS: tuple[Tier, ...] = ("signed", "sampled", "tee", "quorum", "zk")
 BELIEVED = Policy(tee=TeePolicy(kinds=("dev",), measurements=("any",)), zk=ZkPolicy(dev_srs=True))
-LOOPBACK = Path("/sys/class/net/lo/statistics/rx_bytes")
+INTERFACES = Path("/proc/self/net/dev")  # of this process's own network namespace
 
 
 @dataclass
@@ -85,12 +85,18 @@ class Town:
     @contextmanager
     def counting(self, spent: Spent) -> Iterator[None]:
         """Add what is spent inside."""
-        cpu, moved = self.cpu(), int(LOOPBACK.read_text())
+        cpu, moved = self.cpu(), _moved()
         yield
-        moved = int(LOOPBACK.read_text()) - moved
+        moved = _moved() - moved
         for who, seconds in self.cpu().items():
             spent.cpu[who] += seconds - cpu[who]
         spent.moved += moved
+
+
+def _moved() -> int:
+    """Bytes that loopback has carried."""
+    line = next(line for line in INTERFACES.read_text().splitlines() if line.strip().startswith("lo:"))
+    return int(line.split()[1])
 
 
 def _cpu(processes: list[psutil.Process]) -> float:
