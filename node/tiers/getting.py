@@ -8,7 +8,6 @@ import msgspec
 
 from verify import Policy
 from wire.certificate import Certificate
-from wire.errors import ErrorCode, RemoteError
 from wire.offer import Offer
 from wire.tier import Rung, Tier, rungs_of
 from wire.vote import Ballot
@@ -41,10 +40,8 @@ async def get_certificate(wanted: Wanted) -> tuple[Certificate, tuple[Ballot, ..
     """
     certificate, ballots = wanted.certificate, tuple[Ballot, ...]()
     for rung in rungs_of(wanted.request.request.tier):
-        if rung in GIVEN_BY_PROVIDER - set(_GET) and getattr(certificate, rung) is None:
-            raise RemoteError(ErrorCode.REJECTED, f"it gave no {rung} evidence: {wanted.reason or 'no reason said'}")
-        if rung in _GET:
-            found = await _GET[rung](wanted)
+        if get := _GET.get(rung):
+            found = await get(wanted)
             certificate = msgspec.structs.replace(certificate, **{rung: found.part})
             ballots += found.ballots
     return certificate, ballots

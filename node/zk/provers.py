@@ -155,7 +155,7 @@ class Provers:
         place = Path(mkdtemp(dir=self._folder))
         try:
             yield place
-        except BaseException:
+        except BaseException:  # cancelled ones too: a proving key has hundreds of megabytes
             shutil.rmtree(place, ignore_errors=True)
             raise
 
