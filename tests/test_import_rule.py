@@ -17,9 +17,10 @@ BELOW = {
     "p2p": {"wire"},
     "storage": {"wire"},
     "engine": {"wire"},
-    "node": {"wire", "verify", "p2p", "storage", "engine"},
+    "settle": {"wire"},
+    "node": {"wire", "verify", "p2p", "storage", "engine", "settle"},
 }
-OURS = {*BELOW, "tests", "bench", "settle"}
+OURS = {*BELOW, "tests", "bench"}
 NUMERIC = {"numpy", "onnx", "onnxruntime", "tokenizers"}
 MAY_COMPUTE = (  # files and folders; of the engine only what a worker process imports
     "wire/arrays.py",

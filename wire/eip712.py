@@ -1,6 +1,6 @@
 """EIP-712: the 32 bytes that a node, a wallet and a contract all sign or recompute alike.
 
-Only static struct types (bytes32, address, uintN) are used, so encoding is one keccak over 32-byte words; larger
+Only static struct types (bytes32, address, bool, uintN) are used, so encoding is one keccak over 32-byte words; larger
 records enter by their content hash. The domain separator is cached per network. Tests hold this equal to
 eth-account's general encoder. One struct type per purpose: a signature for one can never serve another.
 """
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from Crypto.Hash import keccak
 
-from .bounds import U63, Address
+from .bounds import U63, Address, Line
 from .canonical import Record
 
 
@@ -21,24 +21,25 @@ def keccak256(data: bytes) -> bytes:
 
 
 class Domain(Record):
-    """What every signature is bound to: one network on one chain."""
+    """What every signature is bound to: one network on one chain. Payments have a standard's name and version."""
 
     chain_id: U63
     contract: Address
+    name: Line = "Hallmark"
+    version: Line = "1"
 
     def separator(self) -> bytes:
         """The domain separator of EIP-712, 32 bytes."""
-        return _separator(self.chain_id, self.contract)
+        return _separator(self.name, self.version, self.chain_id, self.contract)
 
 
 DOMAIN_FIELDS = (("string", "name"), ("string", "version"), ("uint256", "chainId"), ("address", "verifyingContract"))
-DOMAIN_NAME, DOMAIN_VERSION = "Hallmark", "1"
 
 
 @lru_cache(maxsize=64)
-def _separator(chain_id: int, contract: bytes) -> bytes:
+def _separator(name: str, version: str, chain_id: int, contract: bytes) -> bytes:
     kind = "EIP712Domain(" + ",".join(f"{k} {n}" for k, n in DOMAIN_FIELDS) + ")"
-    words = keccak256(DOMAIN_NAME.encode()) + keccak256(DOMAIN_VERSION.encode())
+    words = keccak256(name.encode()) + keccak256(version.encode())
     return keccak256(keccak256(kind.encode()) + words + chain_id.to_bytes(32, "big") + contract.rjust(32, b"\0"))
 
 
@@ -61,6 +62,8 @@ class StructType:
 
 def _word(kind: str, name: str, value: bytes | int) -> bytes:
     if isinstance(value, int):
+        if kind == "bool" and value in (0, 1):
+            return value.to_bytes(32, "big")
         if not kind.startswith("uint"):
             raise TypeError(f"{name} is {kind}, not an integer")
         if not 0 <= value < 1 << int(kind[4:]):

@@ -19,6 +19,7 @@ from .certificate import Certificate
 from .cid import content_hash
 from .eip712 import Domain, StructType
 from .keys import NodeKey, signed_by
+from .payment import Payment
 from .tensors import Headers
 from .tier import TIER_CODE, Tier
 from .vote import Ballot
@@ -173,6 +174,7 @@ class Ask(Record, tag="ask", tag_field="type"):
 
     request: SignedRequest
     inputs: Headers
+    payment: Payment | None = None
 
 
 class Answer(Record, tag="answer", tag_field="type"):

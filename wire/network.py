@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from .bounds import CLOCK_SKEW_MS, MAX_COMMITTEE, MAX_EPOCHS, U63, Address, Hash32, Line, PublicKey, TimeMs
 from .canonical import Record
+from .chain import ChainSpec
 from .eip712 import Domain
 from .errors import RecordError
 
@@ -70,6 +71,7 @@ class Network(Record):
     sample_bps: Share = 500  # of sampled answers, how many of 10,000 are checked
     from_ms: TimeMs = 0  # when this epoch begins; a network's first one has always been
     past: Annotated[tuple[Registry, ...], Meta(max_length=MAX_EPOCHS)] = ()  # the oldest first
+    chain: ChainSpec | None = None  # where its epochs, stakes and payments stand; without one nothing is paid
 
     @property
     def domain(self) -> Domain:

@@ -12,6 +12,7 @@ from .eip712 import Domain, StructType
 from .errors import RecordError
 from .inference import Backend
 from .keys import NodeKey, address_of
+from .payment import PaymentTerms
 from .signed import Signed, check_signature, sign
 from .tier import Tier
 
@@ -19,7 +20,8 @@ OFFER = StructType("Offer", ("address", "provider"), ("bytes32", "offer"))
 
 
 class Terms(Record):
-    """What one tier costs: per request, in the token's smallest unit, and what its proof adds to an answer.
+    """What one tier costs: per request, and per 1,000 tokens generated, in the token's smallest unit, and what its
+    proof adds to an answer.
 
     `added_us` is the median time in microseconds and `added_bytes` the size, both as measured; 0 where not yet known.
     """
@@ -28,6 +30,7 @@ class Terms(Record):
     price: Amount
     added_us: U63
     added_bytes: U63
+    per_1k_tokens: Amount = Amount(0)
 
 
 class Offer(Record):
@@ -44,6 +47,7 @@ class Offer(Record):
     sequence: U63
     issued_ms: TimeMs
     expires_ms: TimeMs
+    payment: PaymentTerms | None = None  # where answers are paid on a chain
 
     def terms(self, tier: Tier) -> Terms | None:
         """What an answer of this tier costs here; None when there is none."""

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
+import {ERC20Votes} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Votes.sol";
+import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
+
+/// @title The network's token: 1,000,000,000, all of them made here and none ever after
+contract HallmarkToken is ERC20, ERC20Permit, ERC20Votes {
+    uint256 public constant SUPPLY = 1_000_000_000 ether;
+
+    /// @param holder who has all of them at first
+    constructor(string memory name_, string memory symbol_, address holder) ERC20(name_, symbol_) ERC20Permit(name_) {
+        _mint(holder, SUPPLY);
+    }
+
+    function _update(address from, address to, uint256 value) internal override(ERC20, ERC20Votes) {
+        super._update(from, to, value);
+    }
+
+    /// @inheritdoc ERC20Permit
+    function nonces(address owner) public view override(ERC20Permit, Nonces) returns (uint256) {
+        return super.nonces(owner);
+    }
+}
