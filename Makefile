@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-tensorrt lint format interop conformance bench simulate setup clean
+.PHONY: demo test test-tensorrt lint format interop compiler contracts analyse test-anvil conformance bench simulate setup clean
 
 demo: setup
 	@$(BIN)/hallmark demo
@@ -39,6 +39,32 @@ interop: setup
 	@cd tests/p2p/interop && npm ci --no-audit --no-fund --ignore-scripts
 	@$(BIN)/python -m pytest tests/p2p/interop
 
+# The contracts' compiler, their linter, OpenZeppelin's sources, and a chain of another make for the tests; needs Node.js and
+# npm. Without it the tests of the contracts run on the committed artefacts, and those that compile them anew are skipped.
+COMPILER := settle/contracts/node_modules/.package-lock.json
+compiler: $(COMPILER)
+
+$(COMPILER): settle/contracts/package.json settle/contracts/package-lock.json
+	@cd settle/contracts && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# compiles the contracts, writes settle/artifacts, and checks the sources
+contracts: $(COMPILER)
+	@cd settle/contracts && npm run --silent build && npm run --silent lint
+
+# Slither over all contracts, a minute; in an environment of its own, since its libraries are of other versions than ours.
+# docs/contracts.md has the answers to what it finds.
+SLITHER := .venv-slither
+analyse: $(COMPILER)
+	@[ -x $(SLITHER)/bin/slither ] || { $(PYTHON) -m venv $(SLITHER) && \
+		$(SLITHER)/bin/pip install -qq --disable-pip-version-check slither-analyzer==0.11.6; }
+	@cd settle/contracts && ./solc.mjs --all >node_modules/all.json && PYTHONPATH= ../../$(SLITHER)/bin/slither node_modules/all.json \
+		--config-file slither.config.json
+
+# the contracts' tests on an EVM of another make than the devnet's; some minutes
+test-anvil: setup $(COMPILER)
+	@HALLMARK_EVM=anvil $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadscope tests/settle/contracts
+
 # every case of the onnx package through a peer, a quarter of an hour; writes docs/conformance.md
 conformance: setup
 	@$(BIN)/python -m tests.conformance
@@ -68,4 +94,4 @@ setup: .venv/ready
 	@PYTHON="$(PYTHON)" ./setup.sh
 
 clean:
-	rm -rf .venv .venv-tensorrt build *.egg-info
+	rm -rf .venv .venv-tensorrt .venv-slither settle/contracts/node_modules build *.egg-info

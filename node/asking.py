@@ -17,7 +17,7 @@ from wire.keys import peer_id_of
 from wire.offer import Offer
 from wire.tier import rungs_of
 
-from .attempt import Answered, Question, attempt
+from .attempt import Answered, Question, attempt, ceiling_of
 from .auditing.record import is_disputed, of_offer
 from .auditing.words import in_words
 from .bounds import MAX_ATTEMPTS, MAX_UNREACHABLE, OFFER_SECONDS, RESTS
@@ -142,15 +142,27 @@ async def _wait_for_one(tally: _Tally, deadline: float, emit: Emit) -> bool:
 
 
 def _acceptable(peer: Peer, question: Question, tried: set[bytes]) -> list[Offer]:
-    """The offers that may be asked, the preferred provider's first, then as the noticeboard orders them."""
+    """The offers that may be asked, the preferred provider's first, then those whose channel pays for the answer
+    already, then as the noticeboard orders them."""
     now = now_ms()
     without = tried | set(peer.distrust.current(now))
     offers = [
         offer
         for offer in peer.board.offers(now, question.manifest.model, tier=question.tier, without=without)
-        if (terms := offer.terms(question.tier)) and terms.price <= question.max_price
+        if (terms := offer.terms(question.tier)) and ceiling_of(question, terms) <= _allowed(peer, question, offer)
     ]
-    return sorted(offers, key=lambda o: o.peer != question.prefer)
+    return sorted(offers, key=lambda o: (o.peer != question.prefer, not _is_open(peer, question, o)))
+
+
+def _allowed(peer: Peer, question: Question, offer: Offer) -> int:
+    """The most that an answer by this offer may cost: as this question says, and within the payer's own limits."""
+    room = peer.spending.room(offer) if peer.spending else None
+    return question.max_price if room is None else min(question.max_price, room)
+
+
+def _is_open(peer: Peer, question: Question, offer: Offer) -> bool:
+    payer, terms = peer.spending.find(offer) if peer.spending else None, offer.terms(question.tier)
+    return payer is not None and terms is not None and payer.left >= ceiling_of(question, terms)
 
 
 def _choose(peer: Peer, question: Question, offers: list[Offer], emit: Emit) -> Offer:
@@ -176,12 +188,19 @@ def _nobody(peer: Peer, question: Question) -> CommandError:
             "every provider of this model gave an answer that did not hold",
             "Wait for another provider.",
         )
-    cheapest = min((int(terms.price) for o in offers if (terms := o.terms(question.tier))), default=None)
+    costs = {o: int(ceiling_of(question, terms)) for o in offers if (terms := o.terms(question.tier))}
+    cheapest = min(costs.values(), default=None)
     if cheapest is not None and cheapest > question.max_price:
         return CommandError(
             Exit.NOT_FOUND,
             f"the cheapest offer asks {cheapest}, you allow {question.max_price}",
             f"Allow it: --max-price {cheapest}",
+        )
+    if costs and all(cost > _allowed(peer, question, o) for o, cost in costs.items()):
+        return CommandError(
+            Exit.PAYMENT,
+            f"the cheapest offer asks {cheapest}, and your limits leave less than any asks for",
+            "They are max_per_request, max_per_day and max_per_provider: hallmark config show",
         )
     return CommandError(
         Exit.NOT_FOUND, f"nobody offers this model at tier {question.tier}", "Try --tier signed, or wait for one."

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -25,7 +27,8 @@ from wire.generation import Tokens
 from wire.inference import Answer, Ask, Proof, Request, SignedReceipt, SignedRequest, sign_request
 from wire.keys import address_of, peer_id_of
 from wire.manifest import Manifest, SignedManifest
-from wire.offer import Offer
+from wire.offer import Offer, Terms
+from wire.payment import Owed, TopUp
 from wire.receiptfile import ReceiptFile
 from wire.tensors import Tensor, TensorSet, check_headers, tensor_set
 from wire.text import one_line
@@ -34,11 +37,15 @@ from wire.tier import Tier, rungs_of
 from .ballots import kept_back
 from .bounds import LARGE_OUTPUTS, ROUND_SECONDS, TENSOR_SECONDS
 from .clock import now_ms
+from .paying.pricing import most_tokens, tokens_of
 from .peer import Peer
 from .proofs import receive_proof
 from .streaming import Heard, OnTokens
 from .tiers.getting import GIVEN_BY_PROVIDER, get_certificate, prepare
 from .tiers.rung import NotProved, Wanted, hold
+
+if TYPE_CHECKING:
+    from .paying.spending import Bought
 
 
 @dataclass(frozen=True)
@@ -83,19 +90,39 @@ async def attempt(
     `on_tokens` hears a generator's tokens as they come: provisional until this returns, void when it raises.
     """
     asked = _ask(peer, question, offer, deadline)
+    bought = await _buy(peer, question, offer, deadline)
     peer_id = peer_id_of(offer.peer)
     peer.host.learn(peer_id, offer.addresses)
-    try:
-        with trio.move_on_at(deadline):
-            return await _exchange(peer, question, offer, asked, on_tokens)
-        raise RemoteError(ErrorCode.TIMEOUT, "no proved answer within the time allowed")
-    except RemoteError as error:
-        if "quorum" in rungs_of(question.tier) and error.code not in (ErrorCode.UNREACHABLE, ErrorCode.REJECTED):
-            said = await kept_back(peer, asked.request)
-            if said and said.refused:
-                why = f"{said.rejected} of {said.size} verifiers rejected it, and it kept that back"
-                raise NotProved(why, dishonest=not said.same) from error
-        raise
+    with bought.ending() if bought else nullcontext():
+        try:
+            with trio.move_on_at(deadline):
+                return await _exchange(peer, question, offer, asked, bought, on_tokens)
+            raise RemoteError(ErrorCode.TIMEOUT, "no proved answer within the time allowed")
+        except RemoteError as error:
+            if "quorum" in rungs_of(question.tier) and error.code not in _BEFORE:
+                said = await kept_back(peer, asked.request)
+                if said and said.refused:
+                    why = f"{said.rejected} of {said.size} verifiers rejected it, and it kept that back"
+                    raise NotProved(why, dishonest=not said.same) from error
+            raise
+
+
+_BEFORE = (ErrorCode.UNREACHABLE, ErrorCode.REJECTED, ErrorCode.PAYMENT)  # a committee said nothing that was kept back
+
+
+async def _buy(peer: Peer, question: Question, offer: Offer, deadline: float) -> Bought | None:
+    """What pays for the answer; None where answers cost nothing or nobody moves money. RemoteError when it can't."""
+    ceiling = ceiling_of(question, _terms(question, offer))
+    if peer.spending is None or not ceiling:
+        return None
+    with trio.move_on_at(deadline):
+        return await peer.spending.buy(offer, ceiling)
+    raise RemoteError(ErrorCode.TIMEOUT, "its payment channel was not ready within the time allowed")
+
+
+def ceiling_of(question: Question, terms: Terms) -> Amount:
+    """What an answer by these terms may cost at most."""
+    return terms.cost(most_tokens(question.specs, question.tensors) if terms.per_1k_tokens else 0)
 
 
 @dataclass(frozen=True)
@@ -103,23 +130,27 @@ class _Asked:
     """One request as it was signed; `deadline` on trio's clock, `secret` decides over sampling."""
 
     request: SignedRequest
+    terms: Terms
     secret: bytes
     inputs: TensorSet
     deadline: float
 
 
 async def _exchange(
-    peer: Peer, question: Question, offer: Offer, asked: _Asked, on_tokens: OnTokens | None
+    peer: Peer, question: Question, offer: Offer, asked: _Asked, bought: Bought | None, on_tokens: OnTokens | None
 ) -> Answered:
     found_at, request = trio.current_time(), asked.request
     hold(check_expected(peer.network, request, question.specs, question.policy))
     await prepare(peer, question.tier, offer, question.policy)
     async with peer.host.exchange(peer_id_of(offer.peer), "infer") as channel:
         connected = trio.current_time()
-        await channel.send(Ask(request=request, inputs=tuple(t.header for t in question.tensors)), question.tensors)
-        answer, outputs = await _hear(channel, question, asked.deadline, on_tokens)
+        headers = tuple(t.header for t in question.tensors)
+        ask = Ask(request=request, inputs=headers, payment=bought.payment if bought else None)
+        await channel.send(ask, question.tensors)
+        answer, outputs = await _hear(channel, question, asked, bought, on_tokens)
         executed = trio.current_time()
         hold(check_answer(peer.network, question.specs, request, answer.receipt, asked.inputs, outputs))
+        _check_price(question, asked.terms, answer.receipt, outputs)
         claim = await _claim(channel, peer, question, asked, answer.receipt, outputs)
     with checked_by(peer.checked.found):
         if sum(t.header.binary_data_size for t in outputs) > LARGE_OUTPUTS:  # a committee's may differ in every place
@@ -127,6 +158,8 @@ async def _exchange(
         else:
             hold(check_evidence(claim, question.policy))
     verified = trio.current_time()
+    if bought is not None:
+        bought.proved(answer.receipt.receipt.price)
     signers, size = _signers(claim)
     return Answered(
         outputs=tuple(outputs),
@@ -168,9 +201,7 @@ def _signers(claim: Claim) -> tuple[tuple[bytes, ...], int]:
 
 def _ask(peer: Peer, question: Question, offer: Offer, deadline: float) -> _Asked:
     now, inputs, secret = now_ms(), tensor_set(question.tensors), secrets.token_bytes(32)
-    terms = offer.terms(question.tier)
-    if terms is None:
-        raise RemoteError(ErrorCode.UNSUPPORTED, f"its offer has no tier {question.tier}")
+    terms = _terms(question, offer)
     request = Request(
         nonce=secrets.token_bytes(32),
         model=question.manifest.model,
@@ -180,31 +211,58 @@ def _ask(peer: Peer, question: Question, offer: Offer, deadline: float) -> _Aske
         inputs=inputs.hash(),
         payer=peer.local.key.address,
         provider=address_of(offer.peer),
-        max_price=terms.price,  # no more than was offered, whatever the user would have paid
+        max_price=ceiling_of(question, terms),  # no more than was offered, whatever the user would have paid
         issued_ms=now,
         deadline_ms=now + max(1, int((deadline - trio.current_time()) * 1000)),
     )
-    return _Asked(sign_request(request, peer.local.key, peer.network.domain), secret, inputs, deadline)
+    return _Asked(sign_request(request, peer.local.key, peer.network.domain), terms, secret, inputs, deadline)
+
+
+def _terms(question: Question, offer: Offer) -> Terms:
+    terms = offer.terms(question.tier)
+    if terms is None:
+        raise RemoteError(ErrorCode.UNSUPPORTED, f"its offer has no tier {question.tier}")
+    return terms
+
+
+def _check_price(question: Question, terms: Terms, receipt: SignedReceipt, outputs: Sequence[Tensor]) -> None:
+    """NotProved for a price beyond what was offered for as much as came. A provider that has new prices, and answers
+    by them, is none that lies."""
+    price = receipt.receipt.price
+    cost = terms.cost(tokens_of(question.specs, outputs) if terms.per_1k_tokens else 0)
+    if price > cost:
+        raise NotProved(f"its price is {price}, and by its offer the answer costs {cost}", dishonest=False)
 
 
 async def _hear(
-    channel: Channel, question: Question, deadline: float, on_tokens: OnTokens | None
+    channel: Channel, question: Question, asked: _Asked, bought: Bought | None, on_tokens: OnTokens | None
 ) -> tuple[Answer, list[Tensor]]:
-    """The answer; of a generator, after the tokens that it must begin with."""
-    if question.specs.interface != "generate":
-        answer = await channel.receive(Answer, timeout=_left(deadline))
-        return answer, await _outputs(channel, answer, question)
-    heard = Heard(question.tensors)
+    """The answer; of a generator, after the tokens that it must begin with. A provider that needs a voucher before it
+    goes on has it."""
+    heard = Heard(question.tensors) if question.specs.interface == "generate" else None
+    kinds = Answer | Owed if heard is None else Tokens | Answer | Owed
     try:
-        while not isinstance(said := await channel.receive(Tokens | Answer, timeout=_left(deadline)), Answer):
+        while not isinstance(said := await channel.receive(kinds, timeout=_left(asked.deadline)), Answer):
+            if isinstance(said, Owed):
+                used = asked.terms.cost(heard.count) if heard and heard.count else 0
+                await channel.send(_top_up(bought, said, used))
+                continue
+            assert heard is not None
             heard.add(said)
             if on_tokens:
                 on_tokens(said)
         outputs = await _outputs(channel, said, question)
-        heard.check(outputs)
+        if heard is not None:
+            heard.check(outputs)
     except RecordError as error:
         raise NotProved(str(error)) from error
     return said, outputs
+
+
+def _top_up(bought: Bought | None, said: Owed, used: int) -> TopUp:
+    if bought is None:
+        raise RemoteError(ErrorCode.PAYMENT, "it wants to be paid for an answer that costs nothing by its offer")
+    return bought.top_up(said, used)
 
 
 async def _outputs(channel: Channel, answer: Answer, question: Question) -> list[Tensor]:

@@ -16,7 +16,9 @@ import msgspec
 from multiaddr import Multiaddr
 
 from engine import KINDS, Wanted
+from settle.costs import NAMES as COSTS
 from wire.manifest import Tag
+from wire.payment import MAX_WITHDRAW_DELAY, MIN_WITHDRAW_DELAY
 from wire.presence import Role
 from wire.tier import TIERS
 
@@ -34,13 +36,25 @@ RANGES = {
     "max_length": (1, 2**20),
     "quota": (0, 2**62),
     "upload_rate": (0, 2**62),
+    "price_per_1k": (0, 2**128 - 1),
+    "risk_limit": (0, 2**128 - 1),
+    "withdraw_delay": (MIN_WITHDRAW_DELAY, MAX_WITHDRAW_DELAY),
+    "coin_price": (0, 2**64 - 1),
+    "deposit": (0, 2**128 - 1),
+    "max_per_request": (0, 2**128 - 1),
+    "max_per_day": (0, 2**128 - 1),
+    "max_per_provider": (0, 2**128 - 1),
 }
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a size given as a text
 SIZES = ("quota", "upload_rate", "memory", "model_memory", "card_memory")
-ROLES: tuple[Role, ...] = ("hub", "provider", "verifier")  # those this release runs
+ROLES: tuple[Role, ...] = ("hub", "provider", "verifier", "settler")  # those this release runs
 AttesterName = Literal["auto", "none", "dev"]
 HubPolicy = Literal["everything", "publishers", "tags", "pinned"]
-CHOICES = {"hub_policy": get_args(HubPolicy), "backend": ("auto", *KINDS), "attester": get_args(AttesterName)}
+FraudPolicy = Literal["submit", "keep"]
+CHOICES = {
+    "hub_policy": get_args(HubPolicy), "backend": ("auto", *KINDS), "attester": get_args(AttesterName),
+    "frauds": get_args(FraudPolicy),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ class Config:
     bootstraps: tuple[str, ...] = ()
     price: int = 0  # per request, in the token's smallest unit
     tier_price: Mapping[str, int] = field(default_factory=dict)  # by tier, where it is not `price`
+    price_per_1k: int = 0  # per 1,000 tokens that a generator answers with, beside `price`
     max_models: int = 8  # models held in memory at once
     memory: int = 8 * 2**30  # bytes that all of them may take, or a text such as "8 GiB"
     model_memory: int = 4 * 2**30  # bytes that one of them may take, its files counted
@@ -68,6 +83,20 @@ class Config:
     hub_policy: HubPolicy = "pinned"  # what a hub mirrors of its own accord; `pinned` is nothing
     hub_publishers: tuple[str, ...] = ()  # for the policy `publishers`: addresses or petnames
     hub_tags: tuple[str, ...] = ()  # for the policy `tags`
+    account: str = "owner"  # whose tokens are spent and earned here: NAME of <data-dir>/accounts/NAME.json
+    passphrase_file: str = ""  # what unlocks it, for a peer that starts without anybody at a terminal
+    rpcs: tuple[str, ...] = ()  # the chain's RPCs that this peer asks, in place of the network file's
+
+    deposit: int = 0  # what is paid into a channel that is new or used up, without being asked; 0: nothing
+    max_per_request: int = 0  # the most that one answer may cost, whatever --max-price says; 0: no such limit
+    max_per_day: int = 0  # the most to spend in a day (UTC); 0: no such limit
+    max_per_provider: int = 0  # the most to spend in a day on one provider; 0: no such limit
+    risk_limit: int = 10**18  # what a provider leaves unclaimed at most, and answers while the chain can't be seen
+    withdraw_delay: int = 24 * 3600  # seconds that a provider wants to have for its claim when a payer withdraws
+    coin_price: int = 1  # tokens that one of the chain's coins is worth, for weighing gas against a claim
+    costs: Mapping[str, float] = field(default_factory=dict)  # of running this node: see `settle.costs.NAMES`
+    frauds: FraudPolicy = "submit"  # what becomes of a fraud that this peer meets, where its account is unlocked
+    voucher_backup: str = ""  # a file, on another disk best, to which a provider's vouchers are written too
 
 
 @dataclass(frozen=True)
@@ -108,6 +137,8 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, place: str) -> Any:
     default = getattr(Config(), name)
+    if name == "costs":
+        return _costs(value, place)
     if isinstance(default, Mapping):
         return _prices(name, value, place)
     if name in SIZES and isinstance(value, str):
@@ -158,6 +189,27 @@ def _prices(name: str, value: Any, place: str) -> dict[str, int]:
     return {tier: _number("price", price, place, f" of tier {tier}") for tier, price in value.items()}
 
 
+def _costs(value: Any, place: str) -> dict[str, float]:
+    """A table of numbers, or texts such as "rent=30"."""
+    if isinstance(value, str):
+        parts = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        value = {name.strip(): number for name, _, number in parts}
+    known = f"[costs] has {', '.join(COSTS)}; each is a number, 0 or more."
+    if not isinstance(value, dict):
+        raise CommandError(Exit.CONFIG, f"{place}: costs is {value!r}", known)
+    costs = {}
+    for name, number in value.items():
+        if name not in COSTS:
+            raise CommandError(Exit.CONFIG, f"{place}: costs: there is no {name!r}", known)
+        try:
+            costs[name] = float(number)
+        except (TypeError, ValueError):
+            costs[name] = -1.0
+        if not 0 <= costs[name] <= 1e12 or isinstance(number, bool):
+            raise CommandError(Exit.CONFIG, f"{place}: {name} of costs is {number!r}", known)
+    return costs
+
+
 def _bytes(text: str) -> int | str:
     """The bytes in a size such as "20 GiB"; the text itself when it is none."""
     number, unit = text.strip()[:-3].strip(), text.strip()[-3:]
@@ -174,6 +226,8 @@ def _check_item(name: str, item: str, place: str) -> None:
         except msgspec.ValidationError:
             rule = "Tags have lower-case letters, digits, dots and dashes, at most 32 of them."
             raise CommandError(Exit.CONFIG, f"{place}: {item!r} is no tag", rule) from None
+    if name == "rpcs" and not item.startswith(("http://", "https://")):  # not shown: a URL may hold a key
+        raise CommandError(Exit.CONFIG, f"{place}: an entry of rpcs is no URL", "A URL: http://127.0.0.1:8545")
     if name in ("listen", "bootstraps"):
         try:
             if not item:

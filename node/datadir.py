@@ -66,6 +66,16 @@ class DataDir:
         return self.path / "policy.toml"
 
     @property
+    def accounts(self) -> Path:
+        """Keystores of accounts that hold funds, encrypted: NAME.json."""
+        return self.path / "accounts"
+
+    @property
+    def intents(self) -> Path:
+        """What was asked of the chain and is not known to be done: see `chain.intents`."""
+        return self.path / "intents.json"
+
+    @property
     def caught_up(self) -> Path:
         """Exists while nothing is known to be missing from the catalogue: see `catchingup`."""
         return self.path / "caught-up"

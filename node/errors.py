@@ -22,6 +22,8 @@ class Exit(IntEnum):
     NOT_PROVED = 8  # the answer or receipt is not proved: never use it
     MODEL = 9  # the model was refused, or failed on this input
     STORAGE = 10  # the disk is full, or what is stored is damaged
+    CHAIN = 11  # the chain could not be asked, or refused
+    PAYMENT = 12  # not paid: no channel, no deposit, or your own limits
     INTERRUPTED = 130  # Ctrl-C
 
 

@@ -4,14 +4,16 @@ peer (`model add`, `model ls`) work on this alone; `peer` puts a libp2p host and
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from wire.keys import NodeKey
-from wire.network import Network
+from wire.network import Network, Registry
 
 from .config import Config
 from .datadir import DataDir
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
     from storage import Store
 
 
-@dataclass(frozen=True)
+@dataclass
 class Local:
-    """One opened data directory."""
+    """One opened data directory. Only `network` ever changes: with `follow`, when its chain opens an epoch."""
 
     directory: DataDir
     config: Config
@@ -38,9 +40,20 @@ class Local:
     engine: Engine
     models_changed: Signal = field(default_factory=Signal)  # a model came or went
     circuits_changed: Signal = field(default_factory=Signal)  # one was registered here, or learnt of
+    frauds_changed: Signal = field(default_factory=Signal)  # a fraud file was kept
     names_changed: Signal = field(default_factory=Signal)  # a name record of this peer's own is new
     mirroring: Standing = field(default_factory=Standing)  # what the hub is at
     roles: tuple[str, ...] = ()  # those that run here now: none where a command has opened it for itself
+    followers: list[Callable[[Network], None]] = field(default_factory=list)  # those that keep something of `network`
+
+    def follow(self, network: Network) -> None:
+        """From now on the network is this: the same one with further epochs. What is in flight keeps its own epoch,
+        which `network.past` has. ValueError for another network."""
+        if (network.name, network.domain) != (self.network.name, self.network.domain):
+            raise ValueError(f"network {network.name} is not {self.network.name}")
+        self.network = network
+        for tell in self.followers:
+            tell(network)
 
 
 @asynccontextmanager
@@ -80,13 +93,20 @@ def initialise(directory: DataDir, network_file: Path | None) -> tuple[NodeKey, 
 
 
 def keep_network(directory: DataDir, network: Network) -> Path:
-    """Store a network file under its name; CommandError when another network of that name is there, or a later one."""
+    """Store a network file under its name; CommandError when another network of that name is there, or a later one.
+
+    Where its epochs are a chain's, those that were followed already are kept: the file that the network began with
+    will always do.
+    """
     place = directory.networks / f"{network.name}.toml"
     stored = load_network(place) if place.exists() else network
     if stored.domain != network.domain:
         raise CommandError(
             Exit.CONFIG, f"another network named {network.name!r} is stored in {place}", "Remove or rename that file."
         )
+    if stored.epoch > network.epoch and network.chain:
+        names = (*Registry.__struct_fields__, "past")
+        network = msgspec.structs.replace(network, **{name: getattr(stored, name) for name in names})
     if stored.epoch > network.epoch:
         raise CommandError(
             Exit.CONFIG,

@@ -19,6 +19,7 @@ import msgspec
 import tomli_w
 
 from wire.bounds import MAX_EPOCHS
+from wire.chain import ChainSpec
 from wire.errors import RecordError
 from wire.keys import address_of, parse_address, peer_id_of, public_of, show_address
 from wire.network import Network, Profile, Registry, Verifier
@@ -26,6 +27,8 @@ from wire.network import Network, Profile, Registry, Verifier
 from .errors import CommandError, Exit
 
 _NAME = re.compile(r"`str` matching regex '\^\[a-z0-9\][^']*'")  # not every user reads regular expressions
+_URL = re.compile(r"https?://[^\s/]+\S*\Z")
+CONTRACTS = ("token", "channels", "evidence", "split", "epochs")
 DEVNET_CHAIN_ID = 31337
 DEFAULT_PROFILES = (Profile(name="fp32", tolerance=1e-5),)
 _HEAD = """\
@@ -35,6 +38,7 @@ _HEAD = """\
 # Tolerances are the largest difference, relative to the largest output, between two honest executions.
 # `sample` is the probability with which an answer of tier sampled is checked, in steps of 0.0001.
 # `from_ms` is when the epoch begins, in milliseconds since 1970, UTC; [[past]] has the epochs before it.
+# [chain] says where its money and its epochs are: RPCs of its chain and contracts on it; `contract` is the registry.
 
 """
 
@@ -94,7 +98,20 @@ def show_network(network: Network) -> str:
     }
     if not network.past:
         del data["past"]
+    if network.chain:
+        data["chain"] = show_chain(network.chain)
     return _HEAD + tomli_w.dumps(data)
+
+
+def show_chain(spec: ChainSpec) -> dict[str, Any]:
+    """The [chain] table."""
+    return {
+        "rpcs": list(spec.rpcs),
+        **{name: show_address(getattr(spec, name)) for name in CONTRACTS},
+        "confirmations": spec.confirmations,
+        "from_block": spec.from_block,
+        "lead": spec.lead,
+    }
 
 
 def _show_epoch(rules: Network | Registry) -> dict[str, Any]:
@@ -140,6 +157,20 @@ class _Epoch(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     verifiers: list[_Verifier] = []
 
 
+class _Chain(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The [chain] table."""
+
+    rpcs: list[str]
+    token: str
+    channels: str
+    evidence: str
+    split: str
+    epochs: str
+    confirmations: int
+    from_block: int = 0
+    lead: int
+
+
 class _File(_Epoch, forbid_unknown_fields=True, kw_only=True):
     """The file's own shape, so that whatever is wrong with an entry is said with the entry's name."""
 
@@ -148,6 +179,7 @@ class _File(_Epoch, forbid_unknown_fields=True, kw_only=True):
     contract: str
     bootstraps: list[str] = []
     past: list[_Epoch] = []
+    chain: _Chain | None = None
 
 
 def parse_network(text: str) -> Network:
@@ -184,7 +216,22 @@ def _rules(file: _File) -> dict[str, Any]:
         "contract": parse_address(file.contract),
         "bootstraps": file.bootstraps,
         "past": [_epoch(before) for before in file.past],
+        "chain": None if file.chain is None else _chain(file.chain),
     }
+
+
+def _chain(table: _Chain) -> dict[str, Any]:
+    for url in table.rpcs:
+        if not _URL.match(url):  # it is not shown: it may hold a key
+            raise RecordError("chain: an RPC is a URL, such as http://127.0.0.1:8545")
+    return msgspec.structs.asdict(table) | {name: _contract(name, getattr(table, name)) for name in CONTRACTS}
+
+
+def _contract(name: str, text: str) -> bytes:
+    try:
+        return parse_address(text)
+    except RecordError as error:
+        raise RecordError(f"chain: {name}: {error}") from error
 
 
 def _epoch(rules: _Epoch) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class Noticeboard:
         self._offers: dict[tuple[bytes, bytes], tuple[Offer, SignedOffer]] = {}  # by provider's key and model
         self._presences: dict[bytes, tuple[Presence, SignedPresence]] = {}
 
+    def keep_room(self, verifiers: Collection[bytes]) -> None:
+        """From now on these are the verifiers for whose presences there is always room."""
+        self._verifiers = frozenset(verifiers)
+
     def take_offer(self, data: bytes, now_ms: int) -> Notice:
         """Judge, and keep when valid, an encoded `SignedOffer`."""
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
 import trio
@@ -12,6 +12,7 @@ import trio
 from p2p import Admission, Channel, Uploads, open_host, serve_blobs
 from wire.canonical import encode
 from wire.errors import RemoteError
+from wire.keys import NodeKey
 from wire.presence import Presence, sign_presence
 
 from .announcing import run_names
@@ -43,13 +44,24 @@ _ADMISSION = {Ruling.ACCEPT: Admission.ACCEPT, Ruling.IGNORE: Admission.IGNORE, 
 
 
 @asynccontextmanager
-async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> AsyncIterator[Peer]:
+async def open_peer(
+    directory: DataDir, config: Config, *, serving: bool, account: NodeKey | None = None
+) -> AsyncIterator[Peer]:
     """A running peer. `serving`: with its roles, listening; otherwise a short-lived client that only dials.
+    `account`: who pays from here; where it serves, whichever account the configuration can unlock.
 
     Raises CommandError or StoreError when the data directory cannot be opened, RemoteError when it cannot listen.
     """
     keep_memory()
-    async with open_local(directory, config, roles=config.roles if serving else ()) as local:
+    roles = config.roles if serving else ()
+    async with open_local(directory, config, roles=roles) as local, AsyncExitStack() as opened:
+        purse = None
+        if local.network.chain is not None:  # loaded where money is: it takes a third of a second
+            from .chain.opening import open_purse
+            from .chain.wallets import unlock_quietly
+
+            account = account or (await unlock_quietly(directory, config) if serving else None)
+            purse = await opened.enter_async_context(open_purse(local, account))
         # An answer or a vote is waited for; a model that is fetched takes as long as it takes.
         uploads = Uploads(config.upload_rate or None, first=("infer", "committee"))
         starts = (*config.bootstraps, *local.network.bootstraps)
@@ -72,13 +84,19 @@ async def open_peer(directory: DataDir, config: Config, *, serving: bool) -> Asy
                 roles=local.roles,
                 started_ms=now_ms(),
                 bootstraps=len(starts),
+                chain=purse.chain if purse else None,
+                sender=purse.sender if purse else None,
             )
             audits = AuditIntake(local.store, local.network)
+            local.followers += [audits.follow, lambda now: peer.board.keep_room({v.key for v in now.listed})]
+            payments = _join_payments(peer, opened)
+            settling = _join_settling(peer)
+            epochs = await _follow(peer, serving)
             await _join(peer, uploads)
             if serving:
                 await _join_names(peer)
                 await _join_audits(peer, audits)
-            for name, service in _services(peer, serving, audits).items():
+            for name, service in {**epochs, **payments, **settling, **_services(peer, serving, audits)}.items():
                 nursery.start_soon(supervise, name, service)
             try:
                 yield peer
@@ -116,6 +134,39 @@ def _services(peer: Peer, serving: bool, audits: AuditIntake) -> Mapping[str, Ca
 
         services["verifier"] = VerifierRole(peer).run
     return services
+
+
+async def _follow(peer: Peer, serving: bool) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """The network's epochs come from its chain: at once for who asks and goes, again and again for who stays. So do
+    accusations, and frauds go there."""
+    if peer.chain is None:
+        return {}
+    from .chain.following import Following
+    from .fraud.court import Court
+
+    following = Following(peer.local, peer.chain)
+    if not serving:
+        await following.catch_up()
+        return {}
+    return {"epochs": following.run, "frauds on the chain": Court(peer).run}
+
+
+def _join_payments(peer: Peer, ending: AsyncExitStack) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    if peer.chain is None:
+        return {}
+    from .paying.opening import join_payments
+
+    return join_payments(peer, ending)
+
+
+def _join_settling(peer: Peer) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    if peer.chain is None:
+        if "settler" in peer.roles:
+            log.warning("network %s has no chain: there is nothing to settle", peer.network.name)
+        return {}
+    from .settling.opening import join_settling
+
+    return join_settling(peer)
 
 
 async def _attest(peer: Peer) -> None:

@@ -26,8 +26,13 @@ from .signal import Signal
 
 if TYPE_CHECKING:
     from p2p import Host
+    from settle.chain import Chain, Sender
 
     from .attesting.service import Attesting
+    from .paying.claiming import Claiming
+    from .paying.earning import Earning
+    from .paying.spending import Spending
+    from .settling.handing import Handing
     from .zk.provers import Provers
 from .tiers.costs import ProofCosts
 from .zk.proofs import CheckedProofs
@@ -58,6 +63,12 @@ class Peer:
     provers: Provers | None = None  # of a provider: the models whose answers it can prove
     checked: CheckedProofs = field(default_factory=CheckedProofs)  # proofs that were checked here
     costs: ProofCosts = field(default_factory=ProofCosts)  # what this provider's proofs took
+    spending: Spending | None = None  # on a network with a chain: the channels that this peer pays from
+    earning: Earning | None = None  # and those that pay it, where it is a provider
+    claiming: Claiming | None = None  # which looks after these
+    handing: Handing | None = None  # on a network with a chain: proved receipts on their way to settlers
+    chain: Chain | None = None  # the network's, where it has one
+    sender: Sender | None = None  # of the account that pays from here, where it is unlocked
 
     @property
     def network(self) -> Network:

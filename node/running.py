@@ -27,13 +27,23 @@ async def _run(
             return result
     from .config import load_config  # none of this is needed where a node runs, which is asked most
     from .local import open_local
-    from .operations import LOCAL, run_local, run_networked
+    from .operations import CHAINED, LOCAL, SPENDING, run_chained, run_local, run_networked
 
     config = load_config(directory, flags).config
     if name in LOCAL:
         async with open_local(directory, config) as local:
             return await run_local(local, name, params, emit)
+    key = None
+    if name in SPENDING:
+        from .chain.wallets import unlock_account
+
+        key = unlock_account(directory, config)  # here, where it may ask, and nothing runs that could stand still
+    if name in CHAINED:
+        from .chain.opening import open_purse
+
+        async with open_local(directory, config) as local, open_purse(local, key) as purse:
+            return await run_chained(purse, name, params, emit)
     from .opening import open_peer
 
-    async with open_peer(directory, config, serving=False) as peer:
+    async with open_peer(directory, config, serving=False, account=key) as peer:
         return await run_networked(peer, name, params, emit)

@@ -18,7 +18,7 @@ from .control import Emit, serve_control
 from .datadir import DataDir
 from .errors import Exit
 from .opening import open_peer
-from .operations import LOCAL, load_all, run_local, run_networked
+from .operations import CHAINED, LOCAL, load_all, run_chained, run_local, run_networked
 from .peer import Peer
 
 
@@ -67,6 +67,7 @@ async def _run(
                     "roles": list(peer.roles),
                     "network": peer.network.name,
                     "data_dir": str(directory.path),
+                    "can_settle": peer.chain is not None and "verifier" in peer.roles and "settler" not in peer.roles,
                 }
             )
             gc.freeze()  # what was made until now stays: to look through it again stops everything for 30 ms
@@ -83,4 +84,6 @@ async def run_here(peer: Peer, name: str, params: dict[str, Any], emit: Emit) ->
     """Run an operation inside the running node."""
     if name in LOCAL:
         return await run_local(peer.local, name, params, emit)
+    if name in CHAINED:
+        return await run_chained(peer, name, params, emit)
     return await run_networked(peer, name, params, emit)

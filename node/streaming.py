@@ -21,10 +21,15 @@ from wire.tensors import Tensor, split_bytes
 OnTokens = Callable[[Tokens], None]  # must neither wait nor raise
 
 
-async def stream_tokens(channel: Channel, execute: Callable[[OnTokens], Awaitable[Execution]]) -> Execution:
+async def stream_tokens(
+    channel: Channel,
+    execute: Callable[[OnTokens], Awaitable[Execution]],
+    pace: Callable[[Tokens], Awaitable[None]] | None = None,
+) -> Execution:
     """What `execute` gives, while the tokens that it tells go to the peer. RemoteError from either.
 
-    What has not been sent when the execution is over is left out: the answer itself says it now.
+    What has not been sent when the execution is over is left out: the answer itself says it now. `pace` is waited for
+    before each is sent, and then all are: they are paid for in steps.
     """
     send, receive = trio.open_memory_channel[Tokens](MAX_NEW_TOKENS)  # a generation tells of no more
     executions: list[Execution] = []
@@ -41,7 +46,9 @@ async def stream_tokens(channel: Channel, execute: Callable[[OnTokens], Awaitabl
         nonlocal failure
         try:
             async for tokens in receive:
-                if over:
+                if pace is not None:
+                    await pace(tokens)
+                elif over:
                     return
                 await channel.send(tokens)
         except RemoteError as error:
@@ -70,6 +77,11 @@ class Heard:
         self._ids: list[int] = []
         self._text: list[str] = []
         self._length = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._ids)
 
     def add(self, tokens: Tokens) -> None:
         """RecordError once there are more than were asked for."""

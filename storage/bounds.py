@@ -41,6 +41,10 @@ MAX_AUDITS = 100_000  # checks of others' answers; beyond them the one heard fir
 MAX_AUDITS_OF_ONE = 256  # of one provider and model: the oldest praise goes, so that no praise pushes a dispute out
 MAX_FRAUDS, MAX_FRAUDS_OF_ONE = 512, 4  # files of each kind; of each kind and culprit
 
+MAX_TO_SETTLE = 100_000  # receipts that a settler holds at once: each takes 10 to 200 KiB, and 0.5 KiB of memory
+MAX_EPOCH_LINES = 64  # epochs whose lines are kept: 70 bytes a line
+MAX_OUTBOX = 100_000  # receipts that wait for settlers, or for their epoch
+
 MAX_KNOWN = 250_000  # manifests of others in the catalogue; beyond it the one learnt first is forgotten
 MAX_KNOWN_PER_PUBLISHER = 10_000  # so that one key can't push all others out
 MAX_KNOWN_BATCH = 256  # taken in one transaction
@@ -55,3 +59,10 @@ MAX_NAMES = 250_000  # name records of others; beyond it the one heard longest a
 MAX_NAMES_PER_PUBLISHER = 4096  # so that one key can't push all others out
 MAX_NAMESAKES = 64  # publishers of one name in one listing
 MAX_COUNT = 2**63 - 1  # of what was seen of one model
+
+MAX_WHOSE, MAX_PURPOSE = 64, 256  # bytes that name an account and a purpose: together within a key of LMDB's
+MAX_JOURNAL_ENTRY = 256 * KIB  # one transaction, signed, with what it says
+
+MAX_CHANNELS = 100_000  # payment channels, of each side: about 100 MiB; each costs its payer a deposit
+SPENT_DAYS = 400  # whose sums are kept
+MAX_BACKUP = 64 * MIB  # of vouchers, before the file is written anew at a start

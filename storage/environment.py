@@ -34,7 +34,8 @@ FORMAT = 2
 TABLES = (
     "chunks", "have", "outlines", "models", "names", "pins", "known", "places", "words", "receipts", "receipt_log",
     "ballots", "expiries", "name_records", "namesakes", "heard", "issued", "counts", "mirrored", "benchmarks",
-    "circuits", "audits", "audit_order", "frauds", "fraud_order",
+    "circuits", "audits", "audit_order", "frauds", "fraud_order", "to_settle", "held", "outbox",
+    "settled", "epoch_lines", "epoch_words", "transactions", "payees", "payers", "spent",
 )  # fmt: skip
 _POSTINGS = ("words", "issued")  # many values of one size under each key, in order
 _OLDER = (

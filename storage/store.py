@@ -33,10 +33,13 @@ from .lock import DirectoryLock
 from .mirrored import Mirrored
 from .models import Models
 from .names import Names
+from .payments import Payments
 from .pins import Pins
 from .receipts import Receipts
 from .sealed import open_sealed
 from .seen import SeenCounts
+from .settling import Settling
+from .transactions import Transactions
 from .verification import ModelState, Verification, Verified, model_states
 
 T = TypeVar("T")
@@ -66,6 +69,9 @@ class Store:
         self.circuits = Circuits(environment)
         self.audits = Audits(environment)
         self.frauds = Frauds(environment)
+        self.transactions = Transactions(environment)
+        self.settling = Settling(environment)
+        self.payments = Payments(environment)
 
     async def in_thread(self, write: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run one of this store's blocking methods in a worker thread, after those before it.

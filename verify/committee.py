@@ -157,14 +157,23 @@ def committee_for(network: Network, request: Request) -> Committee:
     provider and its payer excluded. RecordError when there is none.
 
     The checks of one answer ask for it again and again, and each draw goes over the whole registry: so the latest are
-    kept, by request and by the very object that is the network.
+    kept, by request and by the very tuple that is the epoch's verifiers. Networks that differ in their other epochs
+    alone share it: a request in flight keeps its committee when a new epoch is heard of.
     """
     then, digest = network.at(request.issued_ms), request.digest(network.domain)
-    kept = _latest.get((id(then), digest))
-    if kept and kept[0] is then:
+    kept = _latest.get((id(then.verifiers), digest))
+    if kept and _draws_alike(kept[0], then):
         return kept[1]
     committee = draw(then, digest, (request.provider, request.payer), request.committee)
-    _latest[id(then), digest] = then, committee
+    _latest[id(then.verifiers), digest] = then, committee
     if len(_latest) > KEPT_COMMITTEES:
         _latest.popitem(last=False)
     return committee
+
+
+def _draws_alike(a: Network, b: Network) -> bool:
+    """Whether the same request has the same committee in both."""
+    if a.verifiers is not b.verifiers:
+        return False
+    rules = ("epoch", "beacon", "committee_size", "quorum_numerator", "quorum_denominator")
+    return all(getattr(a, name) == getattr(b, name) for name in rules)

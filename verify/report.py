@@ -61,8 +61,8 @@ def verify_file(
     RecordError when `data` is no receipt file at all. Never another exception.
     """
     file = decode(data, ReceiptFile, limit=MAX_RECEIPT_FILE)
-    checks = _network(file, network)
-    manifest = _manifest(file, network, checks)
+    checks = check_network(file, network)
+    manifest = check_manifest(file, network, checks)
     claim: Claim | None = None
     if manifest is not None:
         outputs = _outputs(file, checks)
@@ -91,7 +91,7 @@ def verify_file(
     )
 
 
-def _network(file: ReceiptFile, network: Network) -> list[Check]:
+def check_network(file: ReceiptFile, network: Network) -> list[Check]:
     """The file names the network it is checked against; its signatures then prove it."""
     other = f"the file is of network {file.network} (chain {file.chain_id}), not of {network.name} ({network.chain_id})"
     return [
@@ -102,7 +102,8 @@ def _network(file: ReceiptFile, network: Network) -> list[Check]:
     ]
 
 
-def _manifest(file: ReceiptFile, network: Network, checks: list[Check]) -> Manifest | None:
+def check_manifest(file: ReceiptFile, network: Network, checks: list[Check]) -> Manifest | None:
+    """The manifest, signed and of the model that was asked for, or None; what was found is added to `checks`."""
     try:
         manifest = read_manifest(file.manifest, network.domain, file.request.request.model)
     except RecordError as error:

@@ -34,6 +34,7 @@ MAX_TENSOR_BYTES = 64 * MIB  # all tensors of one request, or of one answer
 MAX_COMMITTEE = 256
 MAX_RESERVES = MAX_COMMITTEE // 4  # a committee's bench
 MAX_PLACES = MAX_COMMITTEE + MAX_RESERVES
+MAX_VERIFIERS = 4096  # of one epoch
 MAX_EPOCHS = 64  # that a network file remembers
 MAX_OFFER_LIFE_MS = 10 * 60 * 1000  # an offer that outlives its peer by more is a ghost
 MAX_REQUEST_LIFE_MS = 10 * 60 * 1000  # so that remembering nonces until their deadline is bounded

@@ -25,6 +25,7 @@ class ErrorCode(StrEnum):
     OVERLOADED = "overloaded"  # too busy now; try later or elsewhere
     DEADLINE = "deadline"  # the request's own deadline passed
     FAILED = "failed"  # the model failed on this input, or its worker died
+    PAYMENT = "payment"  # what should pay for it is missing, wrong, or not enough; another may hold other books
     REJECTED = "rejected"  # the committee did not accept the answer
     WRONG_DATA = "wrong_data"  # bytes that do not match the hash they were asked by
     TIMEOUT = "timeout"  # the peer said nothing in time (never sent, only concluded)

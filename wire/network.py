@@ -12,7 +12,18 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from .bounds import CLOCK_SKEW_MS, MAX_COMMITTEE, MAX_EPOCHS, U63, Address, Hash32, Line, PublicKey, TimeMs
+from .bounds import (
+    CLOCK_SKEW_MS,
+    MAX_COMMITTEE,
+    MAX_EPOCHS,
+    MAX_VERIFIERS,
+    U63,
+    Address,
+    Hash32,
+    Line,
+    PublicKey,
+    TimeMs,
+)
 from .canonical import Record
 from .chain import ChainSpec
 from .eip712 import Domain
@@ -20,7 +31,7 @@ from .errors import RecordError
 
 
 class Verifier(Record):
-    """One registered verifier and its weight in the draw and in the quorum (equal until bonds exist on chain)."""
+    """One registered verifier and its weight in the draw and in the quorum: the whole tokens behind it, on a chain."""
 
     key: PublicKey
     weight: Annotated[int, Meta(ge=1, le=2**40)]
@@ -34,7 +45,7 @@ class Profile(Record):
     tolerance: Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-Verifiers = Annotated[tuple[Verifier, ...], Meta(max_length=4096)]
+Verifiers = Annotated[tuple[Verifier, ...], Meta(max_length=MAX_VERIFIERS)]
 Profiles = Annotated[tuple[Profile, ...], Meta(max_length=32)]
 Fraction = Annotated[int, Meta(ge=1, le=1000)]
 Share = Annotated[int, Meta(ge=0, le=10_000)]

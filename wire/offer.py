@@ -32,6 +32,10 @@ class Terms(Record):
     added_bytes: U63
     per_1k_tokens: Amount = Amount(0)
 
+    def cost(self, tokens: int) -> Amount:
+        """What an answer of so many generated tokens costs: a begun unit counts as a whole one."""
+        return Amount(self.price - -self.per_1k_tokens * tokens // 1000)
+
 
 class Offer(Record):
     """One provider's word on one model. A higher `sequence` replaces a lower one; none outlives `expires_ms`."""

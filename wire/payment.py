@@ -103,14 +103,15 @@ class Payment(Record):
 
 
 class TopUp(Record, tag="top_up", tag_field="type"):
-    """Said by a payer while its answer is generated: the next step is covered."""
+    """A payer's answer to `Owed`: the most that it signs now."""
 
     voucher: SignedVoucher
 
 
 class Owed(Record, tag="owed", tag_field="type"):
-    """Said by a provider in place of work when a voucher does not cover it: what it charged on this channel so far,
-    what the next step needs, and the highest voucher it holds, so that a payer that lost its books can go on."""
+    """Said by a provider when a voucher does not cover the next step, before work or in its middle: what it charged on
+    this channel so far, what a voucher has to reach, and the highest one it holds, so that a payer that lost its books
+    can go on. A `TopUp` answers each."""
 
     charged: Amount
     needed: Amount

@@ -60,6 +60,10 @@ class AuditIntake:
         self._rates = Rates(AUDITOR_RATE, AUDITOR_BURST)
         self._come = Signal()
 
+    def follow(self, network: Network) -> None:
+        """From now on checks are judged under this: the same network with further epochs."""
+        self._network = network
+
     def take(self, data: bytes, now_ms: int) -> Notice:
         """Judge, and keep when believed, an encoded `AuditNews`. Does not block."""
         try:

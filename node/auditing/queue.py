@@ -46,9 +46,13 @@ class Checks:
                 given = self._waiting.popleft()
                 if peer.draining:
                     return
+                file = given.file
                 with peer.work(), trio.move_on_after(CHECK_SECONDS) as scope:
                     outcome = await take_further(peer, given, await have_checked(peer, given))
+                    file = outcome.file
                     log.log(logging.INFO if outcome.agreed else logging.WARNING, "an answer: %s", outcome.says)
                 if scope.cancelled_caught:
                     log.warning("an answer could not be checked in %.0f s", CHECK_SECONDS)
+                if peer.handing:
+                    peer.handing.add(file)
             await self._come.wait(3600, since=seen)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from ..config import load_config
+from ..config import SIZES, load_config
 from ..datadir import find_data_dir
 from .screen import console, echo_json, everywhere, size, table
 
@@ -20,9 +20,12 @@ def command() -> None:
 @everywhere
 def show(data_dir: str | None, as_json: bool) -> None:
     """Show every setting, its value, and where it came from."""
+    from settle.rpc import shown_url
+
     directory = find_data_dir(data_dir)
     found = load_config(directory, {})
     values = asdict(found.config)
+    values["rpcs"] = tuple(map(shown_url, found.config.rpcs))  # a URL may hold a key
     if as_json:
         settings = {name: {"value": value, "origin": found.origin[name]} for name, value in values.items()}
         echo_json({"event": "config", "file": str(directory.config), "settings": settings})
@@ -31,12 +34,8 @@ def show(data_dir: str | None, as_json: bool) -> None:
     for name, value in values.items():
         if isinstance(value, dict):
             value = tuple(f"{tier}={price}" for tier, price in value.items())
-        shown = ", ".join(value) if isinstance(value, tuple) else size(value) if _is_large(value) else str(value)
+        large = name in SIZES and value >= 1 << 20
+        shown = ", ".join(value) if isinstance(value, tuple) else size(value) if large else str(value)
         rows.add_row(name, shown or "–", found.origin[name])
     console().print(rows)
     click.echo(f"\nThe file: {directory.config}")
-
-
-def _is_large(value: object) -> bool:
-    """Whether it is a number of bytes: no other setting is over a million."""
-    return isinstance(value, int) and value >= 1 << 20

@@ -17,7 +17,7 @@ from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..keyfile import load_key
 from ..local import find_network
-from ..networkfile import load_network, new_network, next_epoch, save_network
+from ..networkfile import load_network, new_network, next_epoch, save_network, show_chain
 from .screen import echo_json, everywhere
 
 
@@ -90,8 +90,14 @@ def epoch(
     Give all verifiers, also those who stay. What was proved before stays valid; the file is then handed on anew.
     """
     place = find_network(find_data_dir(data_dir), network)
+    rules = load_network(place)
+    if rules.chain:
+        said = (
+            f"the epochs of network {rules.name!r} are its chain's: whoever has a bond as a verifier is in the next one"
+        )
+        raise CommandError(Exit.USAGE, said, "Become one: hallmark stake AMOUNT --role verifier")
     try:
-        changed = next_epoch(load_network(place), verifiers, now_ms() + minutes * 60_000, committee=committee)
+        changed = next_epoch(rules, verifiers, now_ms() + minutes * 60_000, committee=committee)
     except RecordError as error:
         raise CommandError(Exit.USAGE, str(error), "Verifiers are given by peer id: hallmark id") from error
     save_network(place, changed)
@@ -132,4 +138,5 @@ def describe(network: Network) -> dict[str, Any]:
         "bootstraps": list(network.bootstraps),
         "verifiers": [{"peer_id": peer_id_of(v.key), "weight": v.weight} for v in network.verifiers],
         "profiles": {p.name: p.tolerance for p in network.profiles},
+        "chain": None if network.chain is None else show_chain(network.chain),
     }

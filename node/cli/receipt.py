@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import trio
 
+from ..chain.amounts import show_amount
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..running import run_operation
@@ -32,11 +34,19 @@ def ls(limit: int, data_dir: str | None, as_json: bool) -> None:
     if not found["receipts"]:
         click.echo("No receipts yet. Ask something: hallmark infer MODEL --input NAME=VALUE")
         return
-    rows = table("digest", "finished", "tier", ">size", "provider", "model")
+    rows = table("digest", "finished", "tier", ">size", ">price", "settled", "provider", "model")
     for r in found["receipts"]:
         which = r["digest"][:16], minute(r["finished_ms"]), r["tier"], size(r["size"])
-        rows.add_row(*which, _short(r["provider"]), _short(r["model"]))
+        paid = show_amount(r["price"]) if r["price"] else "free", _settled(r)
+        rows.add_row(*which, *paid, _short(r["provider"]), _short(r["model"]))
     show_table(rows)
+
+
+def _settled(receipt: dict[str, Any]) -> str:
+    """The epoch that paid its shares, as far as this peer has heard."""
+    if not receipt["price"]:
+        return ""
+    return "not yet" if receipt["settled_in"] is None else f"epoch {receipt['settled_in']}"
 
 
 def _short(name: str) -> str:

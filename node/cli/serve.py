@@ -55,6 +55,10 @@ from .screen import echo_json, everywhere
     metavar="TIER=PRICE",
     help="Asked in one tier instead, such as quorum=50; may be repeated.",
 )
+@click.option("--account", metavar="NAME", help="Whose tokens are earned and spent here. Default: owner.")
+@click.option(
+    "--passphrase-file", metavar="FILE", help="What unlocks it, since nobody types here (HALLMARK_PASSPHRASE_FILE)."
+)
 @everywhere
 def command(data_dir: str | None, as_json: bool, network: str | None, **flags: Any) -> int:
     """Run a peer until Ctrl-C: the first lets work in hand finish, the second stops at once."""
@@ -96,6 +100,8 @@ def _show(as_json: bool, event: dict[str, Any]) -> None:
             click.echo(
                 f"  hallmark serve --data-dir ./second --network {network} --bootstrap {event['addresses'][0]}\n"
             )
+        if event.get("can_settle"):
+            click.echo("A verifier can settle epochs too, and earns a share: --role verifier --role settler\n")
     elif event["event"] == "draining":
         left = f"{event['busy']} piece(s) of work in hand" if event["busy"] else "nothing in hand"
         click.echo(f"Stopping: {left}. Press Ctrl-C again to stop at once.")

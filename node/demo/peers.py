@@ -44,6 +44,7 @@ class Member:
     key: NodeKey
     honest: bool = True
     price: int = 0
+    flags: tuple[str, ...] = ()  # of serve, beside the usual ones
     process: subprocess.Popen[bytes] | None = None
     addresses: tuple[str, ...] = ()
 
@@ -60,8 +61,8 @@ class Member:
         return log.read_text(errors="replace")[-2000:] if log.exists() else ""
 
 
-def gather(place: Path, cast: Mapping[str, tuple[Role, ...]]) -> tuple[list[Member], DataDir]:
-    """Data directories with keys for a network named demo, under `place`: its peers by name and roles, and a client."""
+def assemble(place: Path, cast: Mapping[str, tuple[Role, ...]]) -> tuple[list[Member], DataDir]:
+    """Data directories with keys under `place`, of no network yet: peers by name and roles, and a client."""
     members = []
     for name, roles in cast.items():
         directory = DataDir(place / name)
@@ -70,6 +71,12 @@ def gather(place: Path, cast: Mapping[str, tuple[Role, ...]]) -> tuple[list[Memb
     client = DataDir(place / "client")
     client.create()
     create_key(client.key)
+    return members, client
+
+
+def gather(place: Path, cast: Mapping[str, tuple[Role, ...]]) -> tuple[list[Member], DataDir]:
+    """The same, of a network named demo that has no chain."""
+    members, client = assemble(place, cast)
     network = new_network("demo", [m.key.peer_id for m in members if "verifier" in m.roles])
     for directory in [*(m.directory for m in members), client]:
         keep_network(directory, network)
@@ -88,7 +95,7 @@ def _die_with_parent() -> None:
 async def start(member: Member, bootstraps: Sequence[str]) -> None:
     """Start the process and wait for its ready line; CommandError with its last words when it does not come up."""
     program = ["-m", "node.demo.dishonest"] if not member.honest else ["-m", "node.cli", "serve", "--data-dir"]
-    flags = ["--json", "--price", str(member.price)]
+    flags = ["--json", "--price", str(member.price), *member.flags]
     for role in member.roles:
         flags += ["--role", role]
     for address in bootstraps:
@@ -127,6 +134,12 @@ async def ending(members: Sequence[Member]) -> AsyncIterator[None]:
                 for member in members:
                     if member.process:
                         nursery.start_soon(trio.to_thread.run_sync, _end, member.process)
+
+
+async def stop(member: Member) -> None:
+    """End one member's process."""
+    if member.process:
+        await trio.to_thread.run_sync(_end, member.process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

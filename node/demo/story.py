@@ -1,4 +1,4 @@
-"""What a newcomer sees: six steps from nothing to a proved answer, each of them real, on this machine alone."""
+"""What a newcomer sees: from nothing to proved and paid answers, each step of it real, on this machine alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import trio
 from rich.console import Console
 
+from settle.deploy import COIN
 from wire.arrays import to_array
 from wire.canonical import Amount, decode, encode
 from wire.keys import peer_id_of, public_of
@@ -21,6 +22,7 @@ from wire.receiptfile import MAX_RECEIPT_FILE, ReceiptFile
 
 from ..asking import ask
 from ..attempt import Answered, Question
+from ..chain.amounts import show_amount
 from ..cli.screen import size, table
 from ..clock import now_ms
 from ..config import Config
@@ -29,10 +31,14 @@ from ..errors import CommandError, Exit
 from ..finding import find_model
 from ..opening import open_peer
 from ..peer import Peer
+from .founding import follow, founded, fund, next_epoch, open_account, passphrase_file, put_down_bonds
 from .magika import Magika, load_magika
-from .peers import Member, ending, gather, start
+from .money import owed_to, settle, slash, unpaid_lie
+from .peers import Member, assemble, ending, start
 
 SETTLE_SECONDS = 30.0  # for gossip to bring both offers
+PRICE = COIN // 100  # of an honest answer
+DEPOSIT = COIN  # into each channel
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = (
     "README.md",
@@ -52,19 +58,30 @@ async def tell(place: Path, files: Sequence[Path], screen: Console) -> dict[str,
     """
     magika = load_magika()
     members, client = _cast(place)
-    async with ending(members):
+    _headline(screen, 1, "A chain with the network's contracts, and seven peers on it, each a process of its own")
+    async with founded(place, members, client, screen) as bank, ending(members):
+        owners = [open_account(member.directory) for member in members]
+        payer = open_account(client)
+        await fund(bank, [account.address for account in [*owners, payer]])
         await _come_up(members, screen)
-        config = Config(bootstraps=members[0].addresses[:1])
+        await put_down_bonds(members, screen)
+        config = Config(bootstraps=members[0].addresses[:1], deposit=DEPOSIT)
         # The client is there before anything is offered: what it knows of offers, gossip brings.
-        async with open_peer(client, config, serving=False) as peer:
+        async with open_peer(client, config, serving=False, account=payer) as peer:
+            await next_epoch(bank, peer, 1)  # in which bonds count
             cid = await _spread_model(members, magika, screen)
             await _both_offers(peer, cid, screen)
+            await follow(peer)
             answers = await _classify(peer, cid, magika, files, screen)
             caught = await _catch_the_liar(peer, cid, magika, files[0], members, screen)
             liars = {peer_id_of(key): why for key, why in peer.distrust.current(now_ms()).items()}
             lie = _write_lie(peer, place, screen)
-    receipts = _keep(place, [*(answer for _, answer in answers), caught])
-    await _check_offline(place, receipts[-1], lie, screen)
+            unpaid_lie(peer, members, screen)
+            receipts = _keep(place, [*(answer for _, answer in answers), caught])
+            await _check_offline(place, receipts[-1], lie, screen)
+            _headline(screen, 6, "Money: who asked pays, who worked is paid, who lied pays for it")
+            money = await settle(bank, peer, members, screen)
+            slashed = await slash(bank, peer, members, lie, screen)
     await _next_steps(place, files[0], magika, screen)
     return {
         "model": cid,
@@ -72,6 +89,7 @@ async def tell(place: Path, files: Sequence[Path], screen: Console) -> dict[str,
         "rejected": liars,
         "receipts": [str(path) for path in receipts],
         "fraud": str(lie),
+        "money": money | slashed,
     }
 
 
@@ -91,17 +109,15 @@ def _summary(file: Path, magika: Magika, answer: Answered) -> dict[str, Any]:
 def _cast(place: Path) -> tuple[list[Member], DataDir]:
     cast: dict[str, tuple[Role, ...]] = {"publisher": ("hub",)}
     cast |= {f"provider-{i}": ("provider", "hub") for i in (1, 2)}
-    cast |= {f"verifier-{i}": ("verifier",) for i in (1, 2, 3, 4)}
-    members, client = gather(place, cast)
-    members[2].honest, members[2].price = False, 1
+    cast |= {f"verifier-{i}": ("verifier", "settler") for i in (1, 2, 3, 4)}
+    members, client = assemble(place, cast)
+    members[1].price, members[2].price, members[2].honest = PRICE, 2 * PRICE, False
+    for member in members:
+        member.flags = ("--passphrase-file", str(passphrase_file(member.directory)))
     return members, client
 
 
 async def _come_up(members: Sequence[Member], screen: Console) -> None:
-    _headline(
-        screen, 1, "A local network: seven peers, each a process with its own identity (libp2p: TCP, noise, yamux)"
-    )
-
     async def one(member: Member, bootstraps: Sequence[str]) -> None:
         await start(member, bootstraps)
         pid = member.process.pid if member.process else 0
@@ -118,7 +134,8 @@ async def _spread_model(members: Sequence[Member], magika: Magika, screen: Conso
     _headline(screen, 2, "The publisher adds a model; the others fetch it by its CID, chunk by verified chunk")
     about = {
         "path": str(magika.model), "name": "magika", "version": "3.3.0", "licence": "Apache-2.0",
-        "task": "file-type-detection", "description": "Google's Magika: a file's type from its bytes", "royalty_bps": 0,
+        "task": "file-type-detection", "description": "Google's Magika: a file's type from its bytes",
+        "royalty_bps": 500,
     }  # fmt: skip
     model = await members[0].call("model.add", about, lambda _: None)
     cid: str = model["cid"]
@@ -146,7 +163,8 @@ async def _both_offers(peer: Peer, cid: str, screen: Console) -> None:
     for offer in peer.board.offers(now_ms(), signed.model):
         backend = f"{offer.backend.name} {offer.backend.version} on {offer.backend.device}"
         screen.print(
-            f"  offer  {peer_id_of(offer.peer)}  price {offer.price}  {offer.compute_us / 1000:.1f} ms  {backend}"
+            f"  offer  {peer_id_of(offer.peer)}  price {show_amount(offer.price)}  "
+            f"{offer.compute_us / 1000:.1f} ms  {backend}"
         )
 
 
@@ -154,12 +172,13 @@ async def _classify(
     peer: Peer, cid: str, magika: Magika, files: Sequence[Path], screen: Console
 ) -> list[tuple[Path, Answered]]:
     answers = []
-    rows = table("file", "type", ">score", "tier", ">signers", ">latency")
+    rows = table("file", "type", ">score", "tier", ">signers", ">latency", ">paid so far")
     for file in files:
         answer = await ask(peer, await _question(peer, cid, magika, file), _say(screen))
         seen = _summary(file, magika, answer)
         signers, latency = f"{seen['signers']}/{seen['committee']}", f"{seen['latency_ms']:.0f} ms"
-        rows.add_row(seen["file"], seen["type"], f"{seen['score']:.4f}", seen["tier"], signers, latency)
+        paid = show_amount(owed_to(peer, answer.provider))
+        rows.add_row(seen["file"], seen["type"], f"{seen['score']:.4f}", seen["tier"], signers, latency, paid)
         answers.append((file, answer))
     screen.print()
     screen.print(rows)
@@ -201,7 +220,7 @@ async def _question(peer: Peer, cid: str, magika: Magika, file: Path) -> Questio
         specs=manifest,
         tensors=[magika.features(content)],
         tier="quorum",
-        max_price=Amount(1),
+        max_price=Amount(2 * PRICE),
         seconds=60.0,
     )
 
@@ -253,7 +272,7 @@ async def _without_network() -> list[str]:
 
 
 async def _next_steps(place: Path, file: Path, magika: Magika, screen: Console) -> None:
-    _headline(screen, 6, "Your turn")
+    _headline(screen, 7, "Your turn")
     features = place / "features.npy"
     np.save(features, to_array(magika.features(await trio.Path(file).read_bytes())))
     hallmark = Path(sys.executable).parent / "hallmark"

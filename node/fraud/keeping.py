@@ -35,6 +35,7 @@ async def keep(local: Local, fraud: Fraud) -> None:
                 "%s: %s. It is kept: hallmark fraud export %s FILE", show_address(culprit),
                 KIND[type(fraud)].name.lower().replace("_", " "), digest.hex()[:16],
             )  # fmt: skip
+            local.frauds_changed.notify()
     except (StoreError, RecordError) as error:
         log.warning("a fraud of %s is not kept: %s", show_address(culprit), error)
 

@@ -51,7 +51,7 @@ def _describe(local: Local, kept: Kept) -> dict[str, Any]:
 async def export_fraud(local: Local, params: dict[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
     """A fraud file's bytes, to `path`. CommandError when none fits `digest`, or it cannot be written."""
     known = [kept.digest for kept in local.store.frauds.all()]
-    digest = _the_one(params["digest"], known, "fraud file", "hallmark fraud ls")
+    digest = the_one(params["digest"], known, "fraud file", "hallmark fraud ls")
     data = local.store.frauds.get(digest)
     assert data is not None
     _write(Path(params["path"]), data)
@@ -86,6 +86,7 @@ async def list_receipts(local: Local, params: dict[str, Any], emit: Emit) -> dic
             "price": int(summary.price),
             "finished_ms": summary.finished_ms,
             "size": summary.size,
+            "settled_in": local.store.settling.settled_in(summary.digest),
         }
         for summary in local.store.receipts.all(params["limit"])
     ]
@@ -95,14 +96,15 @@ async def list_receipts(local: Local, params: dict[str, Any], emit: Emit) -> dic
 async def export_receipt(local: Local, params: dict[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
     """A receipt file's bytes as the store has them now, with all evidence that came later, to `path`."""
     known = [summary.digest for summary in local.store.receipts.all()]
-    digest = _the_one(params["digest"], known, "receipt", "hallmark receipt ls")
+    digest = the_one(params["digest"], known, "receipt", "hallmark receipt ls")
     data = local.store.receipts.get(digest)
     assert data is not None
     _write(Path(params["path"]), data)
     return {"digest": digest.hex(), "path": params["path"]}
 
 
-def _the_one(beginning: str, known: list[bytes], what: str, listing: str) -> bytes:
+def the_one(beginning: str, known: list[bytes], what: str, listing: str) -> bytes:
+    """The digest that begins so; CommandError when none does, or several."""
     fitting = [digest for digest in known if beginning and digest.hex().startswith(beginning.lower())]
     if len(fitting) != 1:
         count = f"{len(fitting)} {what}s begin" if fitting else f"no {what} here begins"

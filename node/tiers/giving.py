@@ -48,13 +48,20 @@ def terms(peer: Peer, ready: ReadyModel) -> tuple[Terms, ...]:
 
 def _terms(peer: Peer, ready: ReadyModel, tier: Tier) -> Terms:
     us, size = peer.costs.of(ready.model, tier)
-    return Terms(tier=tier, price=price_of(peer, tier), added_us=us, added_bytes=size)
-
-
-def price_of(peer: Peer, tier: Tier) -> Amount:
-    """What this provider asks for an answer of this tier."""
     config = peer.local.config
-    return Amount(config.tier_price.get(tier, config.price))
+    return Terms(
+        tier=tier,
+        price=Amount(config.tier_price.get(tier, config.price)),
+        added_us=us,
+        added_bytes=size,
+        per_1k_tokens=Amount(config.price_per_1k if ready.manifest.interface == "generate" else 0),
+    )
+
+
+def is_complete(tier: Tier, proof: Proof | None) -> bool:
+    """Whether a proof has every part that a provider gives in this tier; None where the receipt is all of it."""
+    given = [rung for rung in rungs_of(tier) if rung in _GIVEN and _GIVEN[rung].give]
+    return all(proof is not None and getattr(proof.certificate, rung) is not None for rung in given)
 
 
 class Proving:

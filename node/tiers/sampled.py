@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from wire.audit import SampledEvidence
+from wire.errors import RecordError
 
+from ..clock import now_ms
 from ..peer import Peer
 from ..ready import ReadyModel
 from .rung import Evidence, Wanted
@@ -11,8 +13,11 @@ from .rung import Evidence, Wanted
 
 def offered(peer: Peer, _: ReadyModel) -> bool:
     """Whether anybody but this provider may check, and ever does."""
-    listed = any(verifier.key != peer.local.key.public for verifier in peer.network.verifiers)
-    return listed and peer.network.sample_bps > 0
+    try:
+        now = peer.network.at(now_ms())
+    except RecordError:  # the network file's only epoch has not begun
+        return False
+    return now.sample_bps > 0 and any(verifier.key != peer.local.key.public for verifier in now.verifiers)
 
 
 async def get(wanted: Wanted) -> Evidence:

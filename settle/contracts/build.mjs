@@ -1,46 +1,28 @@
-// Compiles the contracts with the compiler of package.json and writes one artefact each: ABI, bytecode, and the hash of
-// every source that went in. `node build.mjs [NAME …] [--out FOLDER]`; without names, all that src/ has.
+// Compiles the contracts and writes one artefact each: ABI, bytecode, one hash over every source that went in, and one for
+// each of our own, which can be compared where the libraries are not installed.
+// `node build.mjs [NAME …] [--from FOLDER] [--out FOLDER]`; without names, all that the folder has. `src` goes to
+// ../artifacts; what only tests deploy is in `test` and stays there.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { compile, here, input, read, version } from './compiler.mjs';
 
-const solc = createRequire(import.meta.url)('solc');
-const here = dirname(fileURLToPath(import.meta.url));
-const given = process.argv.slice(2);
-const at = given.indexOf('--out');
-const out = at < 0 ? join(here, '..', 'artifacts') : resolve(given.splice(at, 2)[1]);
-const names = given.length ? given : readdirSync(join(here, 'src')).filter((f) => f.endsWith('.sol')).map((f) => f.slice(0, -4)).sort();
+const names = process.argv.slice(2);
+const option = (flag) => (names.includes(flag) ? names.splice(names.indexOf(flag), 2)[1] : undefined);
+const from = option('--from') ?? 'src';
+const out = resolve(option('--out') ?? join(here, from === 'src' ? '../artifacts' : from));
+if (!names.length) names.push(...readdirSync(join(here, from)).filter((f) => f.endsWith('.sol')).map((f) => f.slice(0, -4)).sort());
 
-const read = (path) => readFileSync(path.startsWith('@') ? join(here, 'node_modules', path) : join(here, path), 'utf8');
+const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 mkdirSync(out, { recursive: true });
 let failed = false;
 for (const name of names) {
-  const root = `src/${name}.sol`;
-  const used = new Map();
-  const load = (path) => {
-    try {
-      const contents = read(path);
-      used.set(path, contents);
-      return { contents };
-    } catch {
-      return { error: `there is no ${path}` };
-    }
-  };
-  const input = {
-    language: 'Solidity',
-    sources: { [root]: { content: load(root).contents } },
-    settings: {
-      evmVersion: 'cancun',
-      viaIR: true,
-      optimizer: { enabled: true, runs: 10_000 },
-      metadata: { bytecodeHash: 'none', appendCBOR: false },
-      outputSelection: { [root]: { [name]: ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } },
-    },
-  };
-  const result = JSON.parse(solc.compile(JSON.stringify(input), { import: load }));
+  const root = `${from}/${name}.sol`;
+  const used = new Map([[root, read(root)]]);
+  const outputs = { [root]: { [name]: ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } };
+  const result = JSON.parse(compile(JSON.stringify(input([root], outputs)), (path, text) => used.set(path, text)));
   for (const note of result.errors ?? []) {
+    if (note.severity === 'warning' && note.sourceLocation?.file.startsWith('@')) continue; // a library's own matter
     console.error(note.formattedMessage);
     failed ||= note.severity === 'error';
   }
@@ -51,9 +33,10 @@ for (const name of names) {
     console.error(`${name}: ${size} bytes of code, a chain takes 24,576`);
     failed = true;
   }
-  const sources = createHash('sha256');
-  for (const path of [...used.keys()].sort()) sources.update(`${path}\0${used.get(path)}\0`);
-  const artefact = { name, compiler: solc.version(), sources: sources.digest('hex'), abi: made.abi, bytecode: '0x' + made.evm.bytecode.object };
+  const paths = [...used.keys()].sort();
+  const sources = sha256(paths.map((path) => `${path}\0${used.get(path)}\0`).join(''));
+  const own = Object.fromEntries(paths.filter((path) => !path.startsWith('@')).map((path) => [path, sha256(used.get(path))]));
+  const artefact = { name, compiler: version, sources, own, abi: made.abi, bytecode: '0x' + made.evm.bytecode.object };
   writeFileSync(join(out, `${name}.json`), JSON.stringify(artefact, null, 1) + '\n');
   console.log(`${name}: ${size} bytes of code`);
 }

@@ -16,6 +16,7 @@ REMOTE = {
     ErrorCode.UNREACHABLE: Exit.NO_PEERS,
     ErrorCode.NOT_FOUND: Exit.NOT_FOUND,
     ErrorCode.REJECTED: Exit.NOT_PROVED,
+    ErrorCode.PAYMENT: Exit.PAYMENT,
 }
 
 

@@ -25,12 +25,18 @@ RECORDS: list[type[Record]] = sorted(
     key=lambda kind: kind.__name__,
 )
 NOT_ON_THE_WIRE = {
+    "ChainSpec",
     "Network",
     "Profile",
     "Registry",
     "Verifier",
     "Signed",
-}  # the network file's content; what others share
+    "Payable",
+    "Deposit",
+    "PayeeBook",
+    "PayerBook",
+    "Word",
+}  # the network file's content; what others share; what a settler and the sides of a channel keep
 WIRE_RECORDS = [kind for kind in RECORDS if kind.__name__ not in NOT_ON_THE_WIRE]
 
 MANY = 3  # elements tried of any array

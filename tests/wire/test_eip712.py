@@ -17,6 +17,7 @@ from wire.cid import content_hash
 from wire.eip712 import Domain, StructType, keccak256
 from wire.inference import Receipt, Request, SignedRequest
 from wire.keys import NodeKey, signed_by
+from wire.payment import payment_domain
 from wire.tier import TIER_CODE
 from wire.vote import Commit, Vote
 
@@ -43,8 +44,18 @@ TYPES = {
     "Circuit": "Circuit(address publisher,bytes32 circuit)",
     "Benchmark": "Benchmark(address measurer,bytes32 benchmark)",
     "Countersignature": "Countersignature(address provider,bytes32 benchmark)",
+    "Bind": "Bind(address node,address owner,uint64 deadline)",
+    "EpochRoot": "EpochRoot(uint64 epoch,bytes32 root,uint32 count,uint128 total,bytes32 receipts)",
+    "EpochAgreement": "EpochAgreement(uint64 turn,bytes32 root)",
+    "Ruling": "Ruling(bytes32 evidence,bool upheld)",
+    "ChannelConfig": "ChannelConfig(address payer,address payerAuthorizer,address receiver,address receiverAuthorizer,"
+    "address token,uint40 withdrawDelay,bytes32 salt)",
+    "Voucher": "Voucher(bytes32 channelId,uint128 maxClaimableAmount)",
 }
-DOMAINS = st.builds(Domain, chain_id=st.integers(0, 2**63 - 1), contract=st.binary(min_size=20, max_size=20))
+DOMAINS = st.one_of(
+    st.builds(Domain, chain_id=st.integers(0, 2**63 - 1), contract=st.binary(min_size=20, max_size=20)),
+    st.builds(payment_domain, st.integers(0, 2**63 - 1), st.binary(min_size=20, max_size=20)),
+)
 
 
 def typed_data(text: str, domain: Domain, message: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +73,8 @@ def typed_data(text: str, domain: Domain, message: dict[str, Any]) -> dict[str, 
         },
         "primaryType": name,
         "domain": {
-            "name": "Hallmark",
-            "version": "1",
+            "name": domain.name,
+            "version": domain.version,
             "chainId": domain.chain_id,
             "verifyingContract": "0x" + domain.contract.hex(),
         },
@@ -77,6 +88,8 @@ def ethereum_digest(text: str, domain: Domain, message: dict[str, Any]) -> bytes
 
 
 def a_value(kind: str) -> st.SearchStrategy[bytes | int]:
+    if kind == "bool":
+        return st.booleans()
     if kind.startswith("uint"):
         return st.integers(0, 2 ** int(kind[4:]) - 1)
     size = {"bytes32": 32, "address": 20}[kind]
@@ -192,9 +205,9 @@ def test_a_wallet_can_sign_a_request(request: Request, domain: Domain) -> None:
 
 
 def test_nothing_signed_for_one_purpose_or_place_serves_another() -> None:
-    words = {"bytes32": bytes(32), "address": bytes(20), "uint64": 0, "uint8": 0, "uint16": 0, "uint128": 0}
+    words = {"bytes32": bytes(32), "address": bytes(20)}
     domains = [Domain(chain_id=chain, contract=bytes([contract]) * 20) for chain in (1, 2) for contract in (1, 2)]
-    digests = {s.digest(d, *(words[kind] for kind, _ in s.fields)) for s in STRUCTS.values() for d in domains}
+    digests = {s.digest(d, *(words.get(kind, 0) for kind, _ in s.fields)) for s in STRUCTS.values() for d in domains}
     assert len(digests) == len(STRUCTS) * len(domains)
     key = NodeKey(b"\1" * 32)
     vote = STRUCTS["Offer"].digest(domains[0], key.address, bytes(32))

@@ -1,0 +1,1 @@
+"""The chain in a running peer: opened, followed, and paid from."""

@@ -1,0 +1,100 @@
+"""Paid answers, from the first quote to the money: real processes on a devnet. Each test follows the one before."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.processes.running import until
+
+from .town import PRICE, TOKEN, Paid, account, come_up
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paid]:
+    yield from come_up(tmp_path_factory.mktemp("paid"))
+
+
+def test_a_quote_says_what_it_costs_and_spends_nothing(town: Paid) -> None:
+    def quoted() -> dict[str, int] | None:
+        ended = town.payer.run("quote", town.cid, "--tier", "quorum", "--json")
+        return ended.json["quotes"][0] if ended.code == 0 and ended.json.get("quotes") else None
+
+    (quote,) = [until(quoted, "a quote")]
+    assert (quote["most"], quote["provider"], quote["channel"]) == (PRICE, town.provider.key.peer_id, None)
+    assert 0 < quote["holds_ms"] <= 180_000
+    assert town.tokens(account(1).address) == TOKEN
+
+
+def test_without_a_channel_nothing_is_asked_and_the_command_is_said(town: Paid) -> None:
+    ended = town.infer()
+    assert ended.code == 7, ended.said
+    assert f"hallmark channel open {town.provider.key.peer_id} --deposit AMOUNT" in ended.json["message"]
+
+
+def test_a_channel_is_opened(town: Paid) -> None:
+    ended = town.payer.run("channel", "open", town.provider.key.peer_id, "--deposit", 20 * PRICE, "--json")
+    assert ended.code == 0, ended.said
+    assert (ended.json["deposit"], ended.json["left"]) == (20 * PRICE, 20 * PRICE)
+    assert town.tokens(account(1).address) == TOKEN - 20 * PRICE
+
+
+def test_an_answer_that_a_quorum_proved_is_paid(town: Paid) -> None:
+    ended = town.infer("--tier", "quorum")
+    assert ended.code == 0, ended.said
+    assert (ended.json["price"], len(ended.json["signers"])) == (PRICE, 3)
+    (pays,) = town.channels(town.payer)["paying"]
+    assert (pays["owed"], pays["left"]) == (PRICE, 19 * PRICE)
+    (paid,) = until(lambda: [c for c in town.channels(town.provider)["earning"] if c["charged"]], "the charge")
+    assert (paid["charged"], paid["voucher"], paid["claimed"]) == (PRICE, PRICE, 0)
+
+
+def test_more_than_the_payer_allows_is_not_asked(town: Paid) -> None:
+    ended = town.infer(price=PRICE - 1)
+    assert ended.code == 5, ended.said
+    assert f"--max-price {PRICE}" in ended.json["next"]
+
+
+@pytest.mark.parametrize("who", ["provider", "payer"])
+def test_either_side_is_killed_and_goes_on_where_it_was(town: Paid, who: str) -> None:
+    (before,) = town.channels(town.payer)["paying"]
+    town.restart(getattr(town, who))
+
+    def again() -> bool:
+        return town.infer().code == 0
+
+    until(again, "an answer after the restart")
+    (pays,) = town.channels(town.payer)["paying"]
+    assert pays["owed"] == before["owed"] + PRICE
+
+
+def test_a_provider_that_lost_its_store_has_its_vouchers_back(town: Paid, tmp_path: Path) -> None:
+    until(lambda: town.channels(town.provider)["earning"][0]["charged"] == 3 * PRICE, "three charges")
+    town.provider.kill()
+    store = town.provider.directory.store
+    shutil.move(store, tmp_path / "lost")
+    assert town.channels(town.provider)["earning"] == []
+    ended = town.provider.run("channel", "restore", town.backup, "--json")
+    assert ended.code == 0, ended.said
+    assert (ended.json["restored"], ended.json["foreign"], ended.json["damaged"]) == (1, 0, 0)
+    (paid,) = town.channels(town.provider)["earning"]
+    assert (paid["charged"], paid["voucher"]) == (3 * PRICE, 3 * PRICE)
+    shutil.rmtree(store)
+    shutil.move(tmp_path / "lost", store)
+    town.provider.start(town.payer.address)
+
+
+def test_a_withdrawal_is_seen_and_all_that_was_earned_is_claimed_before_it_ends(town: Paid) -> None:
+    ended = town.payer.run("channel", "close", town.provider.key.peer_id, "--json")
+    assert ended.code == 0, ended.said
+    assert (ended.json["amount"], ended.json["done"]) == (17 * PRICE, False)
+    until(lambda: town.channels(town.provider)["earning"][0]["claimed"] == 3 * PRICE, "the claim")
+    assert town.infer().code == 7  # nothing is left to pay from
+    town.forward(901)
+    ended = town.payer.run("channel", "close", town.provider.key.peer_id, "--json")
+    assert ended.code == 0, ended.said
+    assert (ended.json["amount"], ended.json["done"]) == (17 * PRICE, True)
+    assert town.tokens(account(1).address) == TOKEN - 3 * PRICE

@@ -1,0 +1,1 @@
+"""Each contract alone, in an EVM in this process."""

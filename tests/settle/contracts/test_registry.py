@@ -1,0 +1,512 @@
+"""The registry: who may enter, what stands behind a node, what counts, and that nobody's tokens are lost or locked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.settle.evm import ETHER, Reverted
+from wire.chain import BIND
+from wire.eip712 import Domain
+from wire.keys import NodeKey
+
+from .bonds import BURNED, DAY, HUB, PARAMETERS, PROVIDER, ROLES, SETTLER, VERIFIER, Bonds, bind, uncompressed
+from .desk import for_tests
+
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+SOME = b"\x77" * 32  # an evidence's name
+
+
+@pytest.fixture
+def bonds() -> Bonds:
+    """Accounts 1 and 2 may slash."""
+    made = Bonds()
+    made.slashers(made.evm.account(1).address, made.evm.account(2).address)
+    return made
+
+
+def slash(bonds: Bonds, node: bytes, bps: int, reporter: int = 50, by: int = 1) -> Any:
+    to = bonds.evm.account(reporter).address
+    return bonds.registry.send("slash", node, bps, SOME, to, by=bonds.evm.account(by)).event("Slashed").values
+
+
+# ------------------------------------------------------------------------------------------------------- registering
+
+
+def test_the_domain_is_the_networks(bonds: Bonds) -> None:
+    assert bonds.registry.call("domainSeparator") == bonds.domain.separator()
+
+
+def test_a_node_is_its_keys_address_and_agreed_to_its_owner(bonds: Bonds) -> None:
+    node = bonds.register(0, PROVIDER | HUB, 700)
+    key = bonds.node(0)
+    assert node == key.address
+    assert bonds.registry.call("ownerOf", node) == bonds.owner(0).address
+    assert bonds.registry.call("keyOf", node) == key.public[1:]
+    assert bonds.registry.call("compressedKeyOf", node) == {"prefix": key.public[0], "x": key.public[1:]}
+    assert bonds.registry.call("rolesOf", node) == PROVIDER | HUB
+    assert bonds.registry.call("commissionOf", node) == 700
+    assert [bonds.registry.call("nodeAt", i) for i in range(bonds.registry.call("nodeCount"))] == [node]
+
+
+def test_the_event_has_the_whole_key(bonds: Bonds) -> None:
+    node, owner, deadline = bonds.node(0), bonds.owner(0), bonds.evm.now + 60
+    signature = bind(node, owner.address, deadline, bonds.domain)
+    wallets = signature[:64] + bytes([signature[64] + 27])  # as wallets write the recovery id
+    done = bonds.registry.send("register", uncompressed(node.public), 0, 0, deadline, wallets, by=owner)
+    assert done.event("Registered").values == {
+        "node": node.address, "owner": owner.address, "publicKey": uncompressed(node.public),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One try to register, each part of which can be bent."""
+
+    bonds: Bonds
+    late: int
+
+    def __call__(self, **changes: Any) -> None:
+        bonds, node, owner, late = self.bonds, self.bonds.node(0), self.bonds.owner(0), self.late
+        given: dict[str, Any] = {
+            "key": uncompressed(node.public), "roles": 1, "commission": 0, "deadline": late,
+            "signature": bind(node, owner.address, late, bonds.domain), "by": owner,
+        } | changes  # fmt: skip
+        by = given.pop("by")
+        bonds.registry.send("register", *given.values(), by=by)
+
+
+def test_nobody_registers_a_key_that_did_not_agree(bonds: Bonds) -> None:
+    node, owner, other, late = bonds.node(0), bonds.owner(0), bonds.node(1), bonds.evm.now + 60
+    enter = Entry(bonds, late)
+    away = Domain(chain_id=bonds.domain.chain_id, contract=b"\x99" * 20)
+    elsewhere = Domain(chain_id=1, contract=bonds.domain.contract)
+    signature = bind(node, owner.address, late, bonds.domain)
+    for changes in (
+        {"by": bonds.owner(1)},  # somebody else sends what was signed for the owner
+        {"deadline": late + 1},
+        {"key": uncompressed(other.public)},
+        {"key": uncompressed(node.public)[:63]},
+        {"key": node.public},
+        {"signature": bind(other, owner.address, late, bonds.domain)},
+        {"signature": bind(node, owner.address, late, away)},
+        {"signature": bind(node, owner.address, late, elsewhere)},
+        {"signature": signature[:64]},
+        {"signature": signature[:64] + b"\x04"},
+        {"signature": b""},
+        {"signature": high_s(signature)},
+        {"signature": node.sign(BIND.digest(bonds.domain, other.address, owner.address, late))},
+    ):
+        with pytest.raises(Reverted, match="KeyNotOfNode"):
+            enter(**changes)
+    with pytest.raises(Reverted, match="SignatureExpired"):
+        enter(deadline=late - 120, signature=bind(node, owner.address, late - 120, bonds.domain))
+    with pytest.raises(Reverted, match="UnknownRoles"):
+        enter(roles=16)
+    with pytest.raises(Reverted, match="CommissionTooHigh"):
+        enter(commission=5_001)
+    enter()
+    with pytest.raises(Reverted, match="AlreadyRegistered"):
+        enter()
+
+
+def high_s(signature: bytes) -> bytes:
+    s = ORDER - int.from_bytes(signature[32:64], "big")
+    return signature[:32] + s.to_bytes(32, "big") + bytes([signature[64] ^ 1])
+
+
+def test_a_key_and_its_negative_are_one_signer_and_enter_once(bonds: Bonds) -> None:
+    # Two such verifiers would make the committees' draw refuse the whole registry.
+    node = bonds.node(0)
+    bonds.register(0)
+    twin = NodeKey((ORDER - int.from_bytes(node.secret, "big")).to_bytes(32, "big"))
+    assert twin.public[1:] == node.public[1:]
+    assert twin.address != node.address
+    late, owner = bonds.evm.now + 60, bonds.owner(1)
+    signature = bind(twin, owner.address, late, bonds.domain)
+    with pytest.raises(Reverted, match="AlreadyRegistered"):
+        bonds.registry.send("register", uncompressed(twin.public), 1, 0, late, signature, by=owner)
+
+
+# ------------------------------------------------------------------------------------------------------------- bonding
+
+
+def test_a_bond_counts_for_the_roles_that_it_is_large_enough_for(bonds: Bonds) -> None:
+    node = bonds.joined(0, 250 * ETHER, sum(ROLES))
+    assert [bonds.registry.call("isActive", node, role) for role in ROLES] == [True, True, False, True]
+    assert [bonds.stake(node, role) for role in ROLES] == [250 * ETHER, 250 * ETHER, 0, 250 * ETHER]
+    bonds.bond(node, 50 * ETHER, bonds.owner(0))
+    assert bonds.stake(node, SETTLER) == 300 * ETHER
+    bonds.registry.send("setRoles", node, VERIFIER, by=bonds.owner(0))
+    assert [bonds.registry.call("isActive", node, role) for role in ROLES] == [False, True, False, False]
+
+
+def test_what_others_delegate_counts_but_does_not_replace_the_owners_own(bonds: Bonds) -> None:
+    node, friend = bonds.joined(0, 99 * ETHER, PROVIDER), bonds.evm.account(20)
+    bonds.bond(node, 1_000 * ETHER, friend)
+    assert not bonds.registry.call("isActive", node, PROVIDER)
+    assert bonds.stake(node, PROVIDER) == 0
+    bonds.bond(node, 1 * ETHER, bonds.owner(0))
+    assert bonds.stake(node, PROVIDER) == 1_100 * ETHER == bonds.total(PROVIDER)
+
+
+def test_a_past_block_says_what_it_said(bonds: Bonds) -> None:
+    node = bonds.joined(0)
+    first = bonds.evm.block
+    bonds.bond(node, 5 * ETHER, bonds.owner(0))
+    second = bonds.evm.block
+    bonds.registry.send("setRoles", node, 0, by=bonds.owner(0))
+    bonds.evm.mine()
+    at = [bonds.registry.call("stakeAt", node, PROVIDER, n) for n in (0, first - 1, first, second - 1, second)]
+    assert at == [0, 0, 1_000 * ETHER, 1_000 * ETHER, 1_005 * ETHER]
+    assert bonds.registry.call("totalAt", PROVIDER, second) == 1_005 * ETHER
+    assert bonds.registry.call("totalAt", PROVIDER, second + 1) == 0
+    for call in ("stakeAt", node, PROVIDER), ("totalAt", PROVIDER):
+        with pytest.raises(Reverted, match="BlockNotPast"):
+            bonds.registry.send(*call, bonds.evm.block + 1)  # the block that the transaction is in
+        bonds.registry.send(*call, bonds.evm.block)
+    for role in (0, 3, 16):
+        with pytest.raises(Reverted, match="UnknownRoles"):
+            bonds.registry.call("isActive", node, role)
+
+
+def test_the_owner_bonds_first_and_nobody_a_dust(bonds: Bonds) -> None:
+    node, friend = bonds.register(0), bonds.evm.account(20)
+    with pytest.raises(Reverted, match="OwnerBondsFirst"):
+        bonds.bond(node, ETHER, friend)
+    with pytest.raises(Reverted, match="BondTooSmall"):
+        bonds.bond(node, 999_999, bonds.owner(0))
+    with pytest.raises(Reverted, match="UnknownNode"):
+        bonds.bond(bonds.node(1).address, ETHER, friend)
+
+
+def test_a_share_made_dear_takes_nothing_from_who_bonds_next(bonds: Bonds) -> None:
+    """The first depositor's inflation: a tiny bond, a large gift to the pool, a victim whose bond is rounded away."""
+    node, owner, victim = bonds.register(0, commission=0), bonds.owner(0), bonds.evm.account(20)
+    bonds.bond(node, 1_000_000, owner)
+    bonds.give(owner, 10_000 * ETHER)
+    bonds.registry.send("reward", node, 10_000 * ETHER, by=owner)
+    with pytest.raises(Reverted, match="BondTooSmall"):
+        bonds.bond(node, 1_000 * ETHER, victim)
+    put = 20_000 * ETHER
+    bonds.bond(node, put, victim)
+    assert put - bonds.registry.call("worthOf", node, victim.address) <= put // 10**6
+
+
+def test_leaving_takes_its_time_and_gives_everything_back(bonds: Bonds) -> None:
+    node, friend, stranger = bonds.joined(0), bonds.evm.account(20), bonds.evm.account(21)
+    bonds.bond(node, 500 * ETHER, friend)
+    done = bonds.registry.send("unbond", node, 200 * ETHER, by=friend)
+    said = done.event("Unbonding").values
+    assert said["releaseAt"] == bonds.evm.now + 7 * DAY
+    assert bonds.stake(node, PROVIDER) == 1_300 * ETHER == bonds.registry.call("stakeOf", node)
+    with pytest.raises(Reverted, match="StillUnbonding"):
+        bonds.registry.send("withdraw", said["id"], by=friend)
+    bonds.evm.forward(7 * DAY)
+    with pytest.raises(Reverted, match="NotHolder"):
+        bonds.registry.send("withdraw", said["id"], by=stranger)
+    with pytest.raises(Reverted, match="NotHolder"):
+        bonds.registry.send("withdraw", 99, by=friend)
+    bonds.registry.send("withdraw", said["id"], by=friend)
+    assert bonds.has(friend.address) == 200 * ETHER
+    with pytest.raises(Reverted, match="NotHolder"):
+        bonds.registry.send("withdraw", said["id"], by=friend)
+    assert bonds.registry.call("poolOf", node) == {
+        "assets": 1_300 * ETHER, "shares": 1_300 * ETHER, "unbonding": 0,
+    }  # fmt: skip
+
+
+def test_nobody_unbonds_what_it_has_not(bonds: Bonds) -> None:
+    node, friend = bonds.joined(0), bonds.evm.account(20)
+    bonds.bond(node, 5 * ETHER, friend)
+    for shares in (0, 5 * ETHER + 1):
+        with pytest.raises(Reverted, match="NotEnoughShares"):
+            bonds.registry.send("unbond", node, shares, by=friend)
+    bonds.registry.send("unbond", node, 5 * ETHER, by=friend)
+    with pytest.raises(Reverted, match="NotEnoughShares"):
+        bonds.registry.send("unbond", node, 1, by=friend)
+
+
+def test_an_owner_who_leaves_is_active_no_more(bonds: Bonds) -> None:
+    node, friend = bonds.joined(0, 100 * ETHER), bonds.evm.account(20)
+    bonds.bond(node, 500 * ETHER, friend)
+    bonds.registry.send("unbond", node, 1, by=bonds.owner(0))
+    assert not bonds.registry.call("isActive", node, PROVIDER)
+    assert bonds.total(PROVIDER) == 0
+
+
+# ------------------------------------------------------------------------------------------------------------ slashing
+
+
+def test_a_slash_takes_of_everything_that_is_there_also_of_what_is_leaving(bonds: Bonds) -> None:
+    node, friend = bonds.joined(0), bonds.evm.account(20)
+    bonds.bond(node, 500 * ETHER, friend)
+    bonds.registry.send("unbond", node, 250 * ETHER, by=friend)
+    said = slash(bonds, node, 1_000)
+    assert (said["amount"], said["reported"], said["rest"]) == (150 * ETHER, 30 * ETHER, 120 * ETHER)
+    assert said["evidence"] == SOME
+    assert bonds.has(bonds.evm.account(50).address) == 30 * ETHER
+    assert bonds.has(BURNED) == 120 * ETHER
+    assert bonds.registry.call("worthOf", node, bonds.owner(0).address) == 900 * ETHER
+    bonds.evm.forward(7 * DAY)
+    bonds.registry.send("withdraw", 0, by=friend)
+    assert bonds.has(friend.address) == 225 * ETHER
+    assert bonds.registry.call("worthOf", node, friend.address) == 225 * ETHER
+
+
+def test_the_rest_goes_where_the_parameter_says(bonds: Bonds) -> None:
+    node, treasury = bonds.joined(0), bonds.evm.account(40).address
+    bonds.registry.send("setParameters", PARAMETERS | {"rest": treasury})
+    slash(bonds, node, 10_000)
+    assert bonds.has(treasury) == 800 * ETHER
+    assert bonds.has(bonds.registry.address) == 0
+
+
+def test_without_a_reporter_all_is_the_rest(bonds: Bonds) -> None:
+    node = bonds.joined(0)
+    bonds.registry.send("slash", node, 5_000, SOME, bytes(20), by=bonds.evm.account(2))
+    assert bonds.has(BURNED) == 500 * ETHER
+
+
+def test_only_slashers_slash(bonds: Bonds) -> None:
+    node = bonds.joined(0)
+    for by in (0, 3, 10):  # the deployer, a stranger, the node's owner
+        with pytest.raises(Reverted, match="NotSlasher"):
+            slash(bonds, node, 100, by=by)
+    with pytest.raises(Reverted, match="OutOfBounds"):
+        slash(bonds, node, 10_001)
+    with pytest.raises(Reverted, match="UnknownNode"):
+        slash(bonds, bonds.node(1).address, 1)
+    assert slash(bonds, node, 100, by=2)["amount"] == 10 * ETHER
+
+
+def test_who_was_slashed_is_jailed_until_its_owner_says_so_later(bonds: Bonds) -> None:
+    node = bonds.joined(0)
+    with pytest.raises(Reverted, match="NotJailed"):
+        bonds.registry.send("unjail", node, by=bonds.owner(0))
+    slash(bonds, node, 100)
+    assert bonds.registry.call("jailedUntil", node) == bonds.evm.now + DAY
+    assert not bonds.registry.call("isActive", node, PROVIDER)
+    assert bonds.total(PROVIDER) == 0
+    with pytest.raises(Reverted, match="StillJailed"):
+        bonds.registry.send("unjail", node, by=bonds.owner(0))
+    bonds.evm.forward(DAY)
+    with pytest.raises(Reverted, match="NotOwnerOfNode"):
+        bonds.registry.send("unjail", node, by=bonds.owner(1))
+    bonds.registry.send("unjail", node, by=bonds.owner(0))
+    assert bonds.stake(node, PROVIDER) == 990 * ETHER
+    assert bonds.registry.call("jailedUntil", node) == 0
+
+
+def test_a_node_slashed_to_nothing_is_left_and_another_registered(bonds: Bonds) -> None:
+    node, owner = bonds.joined(0), bonds.owner(0)
+    slash(bonds, node, 10_000)
+    with pytest.raises(Reverted, match="NothingLeftInPool"):
+        bonds.bond(node, 100 * ETHER, owner)
+    bonds.registry.send("unbond", node, 1_000 * ETHER, by=owner)
+    late, fresh = bonds.evm.now + 60, bonds.node(7)
+    signature = bind(fresh, owner.address, late, bonds.domain)
+    bonds.registry.send("register", uncompressed(fresh.public), PROVIDER, 0, late, signature, by=owner)
+    bonds.bond(fresh.address, 100 * ETHER, owner)
+    assert bonds.registry.call("isActive", fresh.address, PROVIDER)
+    bonds.evm.forward(8 * DAY)
+    bonds.registry.send("withdraw", 0, by=owner)  # nothing, and the pool is new
+    bonds.registry.send("unjail", node, by=owner)
+    bonds.bond(node, 100 * ETHER, owner)
+    assert bonds.stake(node, PROVIDER) == 100 * ETHER
+
+
+def test_a_pool_slashed_to_almost_nothing_takes_no_more(bonds: Bonds) -> None:
+    """A bond would buy more shares than there can be. What is in it can leave."""
+    node, owner = bonds.joined(0, 1_000_000), bonds.owner(0)
+    for _ in range(2):
+        bonds.bond(node, 10_000 * ETHER, owner)
+        slash(bonds, node, 9_999)
+        slash(bonds, node, 9_999)
+        slash(bonds, node, 9_999)
+    with pytest.raises(Reverted, match="NothingLeftInPool"):
+        bonds.bond(node, 10**8 * ETHER, owner)
+    bonds.registry.send("unbond", node, bonds.registry.call("sharesOf", node, owner.address), by=owner)
+    bonds.evm.forward(7 * DAY)
+    bonds.registry.send("withdraw", 0, by=owner)
+    assert bonds.has(bonds.registry.address) == 0
+
+
+def test_slashing_an_empty_node_takes_nothing_and_still_jails_it(bonds: Bonds) -> None:
+    node = bonds.register(0)
+    assert slash(bonds, node, 10_000)["amount"] == 0
+    bonds.bond(node, 1_000 * ETHER, bonds.owner(0))
+    assert not bonds.registry.call("isActive", node, PROVIDER)
+
+
+# ------------------------------------------------------------------------------------------------------------- rewards
+
+
+def test_a_reward_is_the_owners_commission_and_the_pools(bonds: Bonds) -> None:
+    node, friend, payer = bonds.joined(0, commission=1_000), bonds.evm.account(20), bonds.evm.account(30)
+    bonds.bond(node, 1_000 * ETHER, friend)
+    bonds.give(payer, 100 * ETHER)
+    said = bonds.registry.send("reward", node, 100 * ETHER, by=payer).event("Rewarded").values
+    assert said["commission"] == 10 * ETHER == bonds.has(bonds.owner(0).address)
+    for holder in (friend, bonds.owner(0)):
+        assert bonds.registry.call("worthOf", node, holder.address) == 1_045 * ETHER
+    assert bonds.stake(node, PROVIDER) == 2_000 * ETHER  # until the node's next change
+    bonds.registry.send("refresh", node, by=friend)
+    assert bonds.stake(node, PROVIDER) == 2_090 * ETHER == bonds.total(PROVIDER)
+
+
+def test_who_is_leaving_earns_no_more(bonds: Bonds) -> None:
+    node, friend, payer = bonds.joined(0, commission=0), bonds.evm.account(20), bonds.evm.account(30)
+    bonds.bond(node, 1_000 * ETHER, friend)
+    bonds.registry.send("unbond", node, 1_000 * ETHER, by=friend)
+    bonds.give(payer, 100 * ETHER)
+    bonds.registry.send("reward", node, 100 * ETHER, by=payer)
+    bonds.evm.forward(7 * DAY)
+    bonds.registry.send("withdraw", 0, by=friend)
+    assert bonds.has(friend.address) == 1_000 * ETHER
+    assert bonds.registry.call("worthOf", node, bonds.owner(0).address) == 1_100 * ETHER
+
+
+def test_where_nobody_stays_a_reward_is_the_owners(bonds: Bonds) -> None:
+    node, payer = bonds.register(0), bonds.evm.account(30)
+    bonds.give(payer, 10 * ETHER)
+    bonds.registry.send("reward", node, 10 * ETHER, by=payer)
+    assert bonds.has(bonds.owner(0).address) == 10 * ETHER
+    with pytest.raises(Reverted, match="UnknownNode"):
+        bonds.registry.send("reward", bonds.node(1).address, 1, by=payer)
+
+
+def test_a_commission_falls_at_once_and_rises_late(bonds: Bonds) -> None:
+    node, owner = bonds.joined(0, commission=1_000), bonds.owner(0)
+    bonds.registry.send("setCommission", node, 500, by=owner)
+    assert bonds.registry.call("commissionOf", node) == 500
+    said = bonds.registry.send("setCommission", node, 3_000, by=owner).event("CommissionSet").values
+    assert said["from"] == bonds.evm.now + 7 * DAY
+    assert bonds.registry.call("commissionOf", node) == 500
+    bonds.evm.forward(7 * DAY)
+    assert bonds.registry.call("commissionOf", node) == 3_000
+    bonds.registry.send("setCommission", node, 4_000, by=owner)  # what had come into force stays in force
+    assert bonds.registry.call("commissionOf", node) == 3_000
+    bonds.registry.send("setCommission", node, 2_000, by=owner)  # and this one takes the raise back
+    bonds.evm.forward(8 * DAY)
+    assert bonds.registry.call("commissionOf", node) == 2_000
+    with pytest.raises(Reverted, match="CommissionTooHigh"):
+        bonds.registry.send("setCommission", node, 5_001, by=owner)
+
+
+# ----------------------------------------------------------------------------------------------- roles and parameters
+
+
+@pytest.mark.parametrize(("function", "args"), [("setRoles", (1,)), ("setCommission", (1,)), ("unjail", ())])
+def test_a_node_is_its_owners_to_set(bonds: Bonds, function: str, args: tuple[int, ...]) -> None:
+    node = bonds.joined(0)
+    for by in (bonds.deployer, bonds.owner(1), bonds.evm.account(1)):
+        with pytest.raises(Reverted, match="NotOwnerOfNode"):
+            bonds.registry.send(function, node, *args, by=by)
+    with pytest.raises(Reverted, match="NotOwnerOfNode"):
+        bonds.registry.send(function, bonds.node(5).address, *args, by=bonds.owner(0))
+
+
+def test_parameters_are_the_owners_and_slashers_are_set_once(bonds: Bonds) -> None:
+    stranger = bonds.evm.account(3)
+    for function, args in (("setParameters", (PARAMETERS,)), ("setSlashers", (b"\1" * 20, b"\2" * 20))):
+        with pytest.raises(Reverted, match="OwnableUnauthorizedAccount"):
+            bonds.registry.send(function, *args, by=stranger)
+    with pytest.raises(Reverted, match="SlashersAlreadySet"):
+        bonds.registry.send("setSlashers", b"\1" * 20, b"\2" * 20)
+    fresh = Bonds()
+    with pytest.raises(Reverted, match="OutOfBounds"):
+        fresh.registry.send("setSlashers", b"\1" * 20, bytes(20))
+
+
+def test_ownership_moves_in_two_steps(bonds: Bonds) -> None:
+    next_ = bonds.evm.account(3)
+    bonds.registry.send("transferOwnership", next_.address)
+    bonds.registry.send("setParameters", PARAMETERS)
+    bonds.registry.send("acceptOwnership", by=next_)
+    with pytest.raises(Reverted, match="OwnableUnauthorizedAccount"):
+        bonds.registry.send("setParameters", PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("unbondingSeconds", 600, 60 * DAY), ("jailSeconds", 0, 90 * DAY), ("reporterBps", 0, 5_000),
+        ("providerBond", 10**6, 10**7 * ETHER), ("verifierBond", 10**6, 10**7 * ETHER),
+        ("settlerBond", 10**6, 10**7 * ETHER), ("hubBond", 10**6, 10**7 * ETHER),
+    ],
+)  # fmt: skip
+def test_each_parameter_has_its_bounds(bonds: Bonds, name: str, least: int, most: int) -> None:
+    for value in (least, most):
+        bonds.registry.send("setParameters", PARAMETERS | {name: value})
+        assert bonds.registry.call("parameters")[name] == value
+    for value in (least - 1, most + 1):
+        if value >= 0:
+            with pytest.raises(Reverted, match=f"OutOfBounds.*{name}"):
+                bonds.registry.send("setParameters", PARAMETERS | {name: value})
+            with pytest.raises(Reverted, match=f"OutOfBounds.*{name}"):
+                Bonds(**{name: value})
+
+
+def test_a_higher_minimum_counts_from_a_nodes_next_change(bonds: Bonds) -> None:
+    node = bonds.joined(0, 100 * ETHER)
+    bonds.registry.send("setParameters", PARAMETERS | {"providerBond": 101 * ETHER})
+    assert bonds.registry.call("isActive", node, PROVIDER)
+    bonds.registry.send("refresh", node, by=bonds.evm.account(3))
+    assert not bonds.registry.call("isActive", node, PROVIDER)
+    assert bonds.total(PROVIDER) == 0
+    with pytest.raises(Reverted, match="UnknownNode"):
+        bonds.registry.send("refresh", bonds.node(4).address)
+
+
+def test_every_change_is_told_with_what_counts(bonds: Bonds) -> None:
+    node, owner = bonds.register(0, PROVIDER | VERIFIER), bonds.owner(0)
+    said = bonds.bond(node, 150 * ETHER, owner).event("StakeSet").values
+    assert said == {"node": node, "stake": 150 * ETHER, "roles": PROVIDER}
+    again = bonds.registry.send("refresh", node)
+    assert again.events == ()
+
+
+# --------------------------------------------------------------------------------------------------------- reentrancy
+
+
+def hostile() -> tuple[Bonds, bytes]:
+    """Bonds in a token that calls back, with a node in them; the token's own account may slash."""
+    bonds = Bonds(hostile=for_tests("HostileToken"))
+    bonds.slashers(bonds.evm.account(1).address, bonds.token.address)
+    node, friend = bonds.joined(0), bonds.evm.account(20)
+    bonds.bond(node, 500 * ETHER, friend)
+    bonds.registry.send("unbond", node, 100 * ETHER, by=friend)
+    bonds.evm.forward(7 * DAY)
+    bonds.give(friend, 100 * ETHER)
+    return bonds, node
+
+
+def backs(bonds: Bonds, node: bytes) -> dict[str, bytes]:
+    """Calls back into the registry, each of which its sender could make at another time."""
+    to = bonds.evm.account(50).address
+    args: dict[str, tuple[Any, ...]] = {
+        "bond": (node, ETHER), "withdraw": (0,), "slash": (node, 1, SOME, to), "reward": (node, ETHER),
+    }  # fmt: skip
+    return {name: bonds.registry.interface.call(name, *given) for name, given in args.items()}
+
+
+@pytest.mark.parametrize("back", ["bond", "withdraw", "slash", "reward"])
+@pytest.mark.parametrize("during", ["bond", "withdraw", "slash", "reward"])
+def test_a_token_that_calls_back_gets_nowhere(during: str, back: str) -> None:
+    bonds, node = hostile()
+    friend, to = bonds.evm.account(20), bonds.evm.account(50).address
+    bonds.token.send("arm", bonds.registry.address, backs(bonds, node)[back])
+    outer: dict[str, tuple[tuple[Any, ...], NodeKey]] = {
+        "bond": ((node, 100 * ETHER), friend),
+        "withdraw": ((0,), friend),
+        "slash": ((node, 1_000, SOME, to), bonds.evm.account(1)),
+        "reward": ((node, 100 * ETHER), friend),
+    }
+    args, by = outer[during]
+    called = bonds.registry.send(during, *args, by=by).event("Called").values
+    assert not called["ok"]
+    assert bonds.registry.interface.error(called["returned"]) == "ReentrancyGuardReentrantCall"
+    assert bonds.has(bonds.registry.address) == bonds.registry.call("poolOf", node)["assets"]
