@@ -78,11 +78,15 @@ bench: setup
 	@$(BIN)/python -m bench.transport
 	@$(BIN)/python -m bench.uploads
 	@$(BIN)/python -m bench.soak
+	@$(BIN)/python -m bench.epochs
 	@$(BIN)/python -m bench.storage
+	@$(BIN)/python -m bench.payments
 	@$(BIN)/python -m bench.pull
 	@$(BIN)/python -m bench.generation
 	@$(BIN)/python -m bench.serving
 	@$(BIN)/python -m bench.hostile
+	@$(BIN)/python -m bench.devnet
+	@$(BIN)/python -m bench.gas
 
 # committees under attack, 1,000 peers in virtual time, a few minutes; writes docs/simulation.md and its plots
 simulate: setup

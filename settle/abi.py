@@ -61,8 +61,19 @@ class Interface:
 
     def call(self, function: str, *args: Any) -> bytes:
         """A transaction's or a call's data. KeyError for a function that is not there."""
-        entry = self._functions[function]
-        return keccak256(_signature(entry).encode())[:4] + _encode(entry["inputs"], args)
+        return self.call_selector(function) + _encode(self._functions[function]["inputs"], args)
+
+    def arguments(self, function: str, data: bytes) -> dict[str, Any]:
+        """The arguments in a transaction's data, by name. ValueError when it is no call of this function; `eth_abi`
+        has other errors for bytes that only begin like one."""
+        inputs = self._functions[function]["inputs"]
+        if data[:4] != self.call_selector(function):
+            raise ValueError(f"no call of {function}")
+        return {item["name"]: value for item, value in zip(inputs, _decode(inputs, data[4:]), strict=True)}
+
+    def call_selector(self, function: str) -> bytes:
+        """The four bytes that a call of the function begins with."""
+        return keccak256(_signature(self._functions[function]).encode())[:4]
 
     def result(self, function: str, data: bytes) -> Any:
         """What a call returned: one value, or a dict of values by name where there are several."""

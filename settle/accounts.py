@@ -111,6 +111,8 @@ def _check_cost(data: dict[str, Any], path: Path) -> None:
     """A keystore of somebody else's says itself what opening it costs."""
     crypto = data.get("crypto")
     given = crypto.get("kdfparams") if isinstance(crypto, dict) else None
+    if not isinstance(crypto, dict) or crypto.get("cipher") != "aes-128-ctr":  # the library takes it for granted
+        raise AccountError(f"{path} is no keystore of version 3")
     if not isinstance(given, dict) or not all(isinstance(given.get(k, 1), int) for k in ("n", "r", "p", "c", "dklen")):
         raise AccountError(f"{path} is no keystore of version 3")
     memory = 128 * given.get("n", 1) * given.get("r", 1) * max(1, given.get("p", 1))

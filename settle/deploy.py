@@ -73,7 +73,7 @@ def public_terms(epoch: int = 7 * 86_400, *, token: str = "Hallmark", symbol: st
     """For a chain of others: epochs of a week, two days to challenge a root, three weeks to unbond."""
     return Terms(
         token=token, symbol=symbol, epoch=epoch, window=min(2 * 86_400, max(60, epoch // 3)),
-        answer=min(86_400, max(30, epoch // 7)), lead=min(600, max(5, epoch // 10)),
+        answer=min(86_400, max(30, epoch // 7)), lead=max(1, min(600, epoch // 10)),
         unbonding=min(60 * 86_400, max(21 * 86_400, 3 * epoch)),
         jail=7 * 86_400, contest=3 * 86_400, ruling=4 * 86_400, provider_bond=1_000 * COIN,
         verifier_bond=10_000 * COIN, settler_bond=10_000 * COIN, hub_bond=1_000 * COIN, demand_bond=10 * COIN,

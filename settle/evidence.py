@@ -6,7 +6,7 @@ node: its weights are not told but looked up, so whoever invents a committee acc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,9 @@ from wire.keys import address_of, recover
 from wire.tier import TIER_CODE
 from wire.vote import Commit, Vote
 
+from .abi import Event
 from .chain import Chain
+from .interfaces import interface
 from .stake import SETTLER
 
 
@@ -108,23 +110,40 @@ async def read_standing(chain: Chain, fraud: bytes) -> Standing:
     return Standing(known, accusation if accusation["until"] else None)
 
 
-async def agreeing(
-    chain: Chain, fraud: bytes, upheld: bool, at_block: int, signatures: Iterable[bytes]
-) -> tuple[list[tuple[bytes, bytes]], int, int]:
-    """The settlers who signed this ruling, ascending and each with its signature; their stake, and that of all.
+async def read_accusation(chain: Chain, event: Event) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The receipt and the committee that stand behind an `Accused` event, as they were called with; None when it was
+    not called with them by a transaction of its own."""
+    found = await chain.rpc.call("eth_getTransactionByHash", "0x" + event.transaction.hex())
+    try:
+        data = bytes.fromhex(str(found["input"]).removeprefix("0x"))
+        called = interface("Evidence").arguments("accuse", data)
+    except Exception:  # whatever an RPC or a stranger's transaction holds: eth_abi has a dozen errors
+        return None
+    receipt, committee = called["receipt"], called["committee"]
+    digest = await chain.call(chain.spec.evidence, "Evidence", "receiptDigest", receipt)
+    return (receipt, committee) if digest == event.values["receipt"] else None
 
-    Whatever is no settler's signature over it is left out.
+
+async def agreeing(
+    chain: Chain, fraud: bytes, upheld: bool, accusation: Mapping[str, Any], signatures: Iterable[bytes]
+) -> tuple[list[tuple[bytes, bytes]], int, int]:
+    """The settlers who signed this ruling, ascending and each with its signature; their stake, and that of all but the
+    accused, who may not rule.
+
+    Whatever is no such settler's signature over it is left out.
     """
     digest = RULING.digest(chain.domain, fraud, upheld)
+    culprit, block = accusation["culprit"], accusation["blockNumber"]
     found: dict[bytes, bytes] = {}
     for signature in signatures:
         with suppress(RecordError):
             found[address_of(recover(digest, signature))] = signature
-    registry = chain.domain.contract
-    stake, signers = 0, []
-    for node in sorted(found):
-        behind = int(await chain.call(registry, "Registry", "stakeAt", node, SETTLER, at_block))
-        if behind:
-            stake += behind
-            signers.append((node, found[node]))
-    return signers, stake, int(await chain.call(registry, "Registry", "totalAt", SETTLER, at_block))
+    found.pop(culprit, None)
+
+    async def stake_of(node: bytes) -> int:
+        return int(await chain.call(chain.domain.contract, "Registry", "stakeAt", node, SETTLER, block))
+
+    stakes = {node: await stake_of(node) for node in sorted(found)}
+    total = int(await chain.call(chain.domain.contract, "Registry", "totalAt", SETTLER, block))
+    signers = [(node, found[node]) for node, stake in stakes.items() if stake]
+    return signers, sum(stakes.values()), total - await stake_of(culprit)

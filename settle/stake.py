@@ -87,6 +87,23 @@ async def read_openings(chain: Chain, after: int, at: Block) -> list[Opening]:
     return await each(opening, sorted(opened)[-MAX_EPOCHS - 1 :])
 
 
+async def read_opening_at(chain: Chain, ms: int, at: Block) -> Opening | None:
+    """The opening of the epoch that holds at a time (milliseconds UTC) for those who follow the chain; None where that
+    is the network file's own first one, or was before it."""
+    epochs = chain.spec.epochs
+
+    async def ask(function: str, *args: Any) -> Any:
+        return await chain.call(epochs, "Epochs", function, *args, block=at.number)
+
+    seconds = ms // 1000 - chain.spec.lead
+    number = (seconds - int(await ask("genesis"))) // int(await ask("epochSeconds"))
+    for epoch in range(min(number, int(await ask("current"))), 0, -1):
+        block, opened_at = int(await ask("openedBlock", epoch)), int(await ask("openedAt", epoch))
+        if 0 < block < at.number and opened_at <= seconds:
+            return Opening(epoch, bytes(await ask("beaconOf", epoch)), block, opened_at)
+    return None
+
+
 @dataclass(frozen=True)
 class Operator:
     """One registered node at one block. Amounts in the token's smallest unit, times in seconds UTC.

@@ -8,7 +8,7 @@ from ..errors import CommandError, Exit
 
 DECIMALS = 18
 UNIT = 10**DECIMALS
-_AMOUNT = re.compile(r"(\d{1,21})(?:\.(\d{1,18}))?")
+_AMOUNT = re.compile(r"([0-9]{1,21})(?:\.([0-9]{1,18}))?")
 
 
 def parse_amount(text: str) -> int:

@@ -19,6 +19,7 @@ from ..control import Emit
 from ..datadir import DataDir
 from ..networkfile import new_network
 
+USUAL_COMMITTEE = 16  # members, or all verifiers where they are fewer
 FAUCET_TOKENS = 10_000_000 * COIN  # of a devnet's: a hundredth of all
 
 
@@ -58,7 +59,8 @@ async def found_network(directory: DataDir, key: NodeKey, plan: Plan, emit: Emit
                 beacon = bytes(await chain.call(deployed.spec.epochs, "Epochs", "beaconOf", 0))
                 if chain.domain.chain_id in DEVNETS:
                     await _fill_faucet(chain, sender, deployed.spec.token, f"{plan.name} {deployed.registry.hex()}")
-    network = new_network(plan.name, plan.verifiers, committee=plan.committee, bootstraps=plan.bootstraps)
+    committee = plan.committee or USUAL_COMMITTEE  # however few verify at first: it holds for all epochs to come
+    network = new_network(plan.name, plan.verifiers, committee=committee, bootstraps=plan.bootstraps)
     return msgspec.structs.replace(
         network, chain_id=chain.domain.chain_id, contract=deployed.registry, beacon=beacon, chain=deployed.spec
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import sys
@@ -90,7 +89,7 @@ def get_passphrase(config: Config, name: str, *, new: bool = False) -> str:
     """
     if config.passphrase_file:
         return passphrase_in(config.passphrase_file)
-    if not (sys.stdin.isatty() and os.isatty(2)):
+    if not _at_a_terminal():
         raise CommandError(
             Exit.CONFIG,
             f"account {name!r} is locked, and there is no terminal to ask for its passphrase",
@@ -103,6 +102,10 @@ def get_passphrase(config: Config, name: str, *, new: bool = False) -> str:
         text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
         if text:
             return text
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def unlock_account(directory: DataDir, config: Config) -> NodeKey:

@@ -44,10 +44,10 @@ command.add_command(dev)
     "--verifier", "verifiers", multiple=True, metavar="PEER_ID",
     help="A verifier until the chain's first epoch; may be repeated. Default: this peer.",
 )  # fmt: skip
-@click.option("--committee", type=click.IntRange(0, 256), default=0, help="Members drawn for an answer. Default: all.")
+@click.option("--committee", type=click.IntRange(0, 256), default=0, help="Members drawn for an answer. Default: 16.")
 @click.option("--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="Where newcomers connect first.")
 @click.option(
-    "--epoch-seconds", type=click.IntRange(2, 90 * 86_400), default=0,
+    "--epoch-seconds", type=click.IntRange(2, 90 * 86_400),
     help="An epoch's length. Default: a minute on a devnet, a week elsewhere.",
 )  # fmt: skip
 @click.option(
@@ -60,7 +60,7 @@ command.add_command(dev)
 @everywhere
 def deploy(
     rpcs: tuple[str, ...], name: str, out: Path | None, account: str | None, passphrase_file: str | None,
-    verifiers: tuple[str, ...], committee: int, bootstraps: tuple[str, ...], epoch_seconds: int,
+    verifiers: tuple[str, ...], committee: int, bootstraps: tuple[str, ...], epoch_seconds: int | None,
     confirmations: int | None, token_name: str, symbol: str, public: bool | None, data_dir: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Put a network's contracts on a chain, and write the network file that others join with.
@@ -79,7 +79,7 @@ def deploy(
         raise CommandError(Exit.CONFIG, f"{place} exists already", "Choose another place: --out FILE")
     plan = Plan(
         rpcs=rpcs, name=name, verifiers=verifiers or (load_key(directory.key).peer_id,), bootstraps=bootstraps,
-        committee=committee, epoch=epoch_seconds, confirmations=confirmations, token=token_name, symbol=symbol,
+        committee=committee, epoch=epoch_seconds or 0, confirmations=confirmations, token=token_name, symbol=symbol,
         public=public,
     )  # fmt: skip
     _check(plan.verifiers, name)

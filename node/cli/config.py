@@ -20,12 +20,13 @@ def command() -> None:
 @everywhere
 def show(data_dir: str | None, as_json: bool) -> None:
     """Show every setting, its value, and where it came from."""
-    from settle.rpc import shown_url
-
     directory = find_data_dir(data_dir)
     found = load_config(directory, {})
     values = asdict(found.config)
-    values["rpcs"] = tuple(map(shown_url, found.config.rpcs))  # a URL may hold a key
+    if found.config.rpcs:
+        from settle.rpc import shown_url  # with a network stack, which nothing else here needs
+
+        values["rpcs"] = tuple(map(shown_url, found.config.rpcs))  # a URL may hold a key
     if as_json:
         settings = {name: {"value": value, "origin": found.origin[name]} for name, value in values.items()}
         echo_json({"event": "config", "file": str(directory.config), "settings": settings})

@@ -36,10 +36,14 @@ if TYPE_CHECKING:
 @click.option(
     "--input", "inputs", multiple=True, metavar="NAME=VALUE|@FILE", help="Also check that this was the input."
 )
+@click.option(
+    "--chain", "ask_chain", is_flag=True, help="Ask the network's chain for an epoch that its file no longer remembers."
+)
 @everywhere
 def command(
-    receipt: Path, network: str, policy: str, inputs: tuple[str, ...], data_dir: str | None, as_json: bool
-) -> int:
+    receipt: Path, network: str, policy: str, inputs: tuple[str, ...], ask_chain: bool, data_dir: str | None,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Check RECEIPT without any network, trusting only the network file and arithmetic. Exit code 0 only when valid.
 
     It may also be a benchmark that `hallmark bench --records` wrote, or a file of `hallmark fraud export`.
@@ -69,6 +73,12 @@ def command(
     from wire.errors import RecordError
 
     try:
+        if ask_chain:
+            from ..chain.recalling import recalled
+            from ..config import load_config
+
+            file = decode(data, ReceiptFile, limit=MAX_RECEIPT_FILE)
+            rules = recalled(rules, load_config(directory, {}).config.rpcs, file.request.request.issued_ms)
         tensors = None
         if inputs:
             from wire.manifest import read_manifest

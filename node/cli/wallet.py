@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def command() -> None:
 @everywhere
 def new(account: str | None, passphrase_file: str | None, data_dir: str | None, as_json: bool) -> None:
     """Make an account."""
-    _create(account, passphrase_file, data_dir, as_json, lambda: None)
+    _create(account, passphrase_file, data_dir, as_json, lambda _: None)
 
 
 @command.command("import")
@@ -55,8 +57,9 @@ def import_(
 ) -> None:  # fmt: skip
     """Take over an account: FILE is another wallet's keystore (V3), or holds a secret key of 64 hexadecimal digits."""
 
-    def read() -> NodeKey:
-        return _read_key(file, Config(account=file.stem, passphrase_file=from_passphrase_file or passphrase_file or ""))
+    def read(config: Config) -> NodeKey:
+        given = from_passphrase_file or config.passphrase_file
+        return _read_key(file, replace(config, account=file.stem, passphrase_file=given))
 
     _create(account, passphrase_file, data_dir, as_json, read)
 
@@ -157,7 +160,13 @@ def faucet(address: str | None, rpc: str | None, account: str | None, data_dir: 
     click.echo("\nNext: hallmark wallet balance" if len(sent) > 1 else "\nNext: hallmark chain deploy --rpc URL")
 
 
-def _create(account: str | None, passphrase_file: str | None, data_dir: str | None, as_json: bool, read: Any) -> None:
+def _create(
+    account: str | None,
+    passphrase_file: str | None,
+    data_dir: str | None,
+    as_json: bool,
+    read: Callable[[Config], NodeKey | None],
+) -> None:
     from settle.accounts import create
 
     directory = find_data_dir(data_dir)
@@ -165,7 +174,7 @@ def _create(account: str | None, passphrase_file: str | None, data_dir: str | No
     place = account_file(directory, config.account)
     if place.exists():
         raise CommandError(Exit.CONFIG, f"{place} exists already", "Keep it: it may hold funds. Or: --account NAME")
-    key = read()
+    key = read(config)
     directory.create()
     key = create(place, get_passphrase(config, config.account, new=True), key)
     if as_json:

@@ -2,6 +2,7 @@
 
 A node whose account is unlocked does it by itself: what it kept it shows, what it accused somebody of it executes when
 nobody contested, and where it is accused itself it says so loudly and contests: then only the settlers' ruling counts.
+It contests for others, too, where the committee that accuses them was not drawn.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from settle.abi import Event
 from settle.chain import Chain, ChainError, Done, Refused, Sender
-from settle.evidence import Seats, call_of, read_standing
+from settle.evidence import Seats, call_of, read_accusation, read_standing
 from settle.history import block_at
 from storage import StoreError
 from verify.committee import committee_for
@@ -23,6 +25,7 @@ from wire.network import Network
 
 from ..bounds import COURT_SECONDS, MAX_SUBMITTED
 from ..chain.opening import Purse, the_chain, the_sender
+from .redrawing import draw_fault
 
 log = logging.getLogger("hallmark.fraud")
 
@@ -141,18 +144,37 @@ class Court:
             return
         for event in await chain.logs(chain.spec.evidence, "Evidence", ["Accused"], since, head.number):
             if event.values["culprit"] == node:
-                await self._answer(event.values["fraud"], int(event.values["until"]))
+                self._tell_accused(event.values["fraud"])
+            elif (wrong := await self._wrong_with(event)) is None:
+                continue
+            else:
+                log.warning("accusation %s does not hold: %s", event.values["fraud"].hex()[:16], wrong)
+            await self._object(event.values["fraud"], int(event.values["until"]))
         self._looked = head.number
 
-    async def _answer(self, digest: bytes, until: int) -> None:
-        """Say loudly that this node is accused, and contest it."""
+    async def _wrong_with(self, event: Event) -> str | None:
+        """What is wrong with an accusation of somebody else; None too where this node may not object to it."""
+        chain, node, sender = the_chain(self.purse), self.purse.local.key.address, self.purse.sender
+        owner = await chain.call(chain.domain.contract, "Registry", "ownerOf", node)
+        if sender is None or sender.address != owner:
+            return None
+        made = await read_accusation(chain, event)
+        if made is None:
+            return "what stands behind it cannot be seen"
+        return draw_fault(self.purse.local.network, *made)
+
+    def _tell_accused(self, digest: bytes) -> None:
+        if digest in self._told:
+            return
+        self._told.add(digest)
+        log.error(
+            "THIS NODE IS ACCUSED of a wrong answer (fraud %s). Unless that is contested, it is slashed. See: hallmark "
+            "fraud contest --help", digest.hex(),
+        )  # fmt: skip
+
+    async def _object(self, digest: bytes, until: int) -> None:
+        """Contest an accusation, where that can still be done and nobody has."""
         chain = the_chain(self.purse)
-        if digest not in self._told:
-            self._told.add(digest)
-            log.error(
-                "THIS NODE IS ACCUSED of a wrong answer (fraud %s). Unless that is contested, it is slashed. See: "
-                "hallmark fraud contest --help", digest.hex(),
-            )  # fmt: skip
         standing = await read_standing(chain, digest)
         if standing.is_contested or standing.is_closed or (await chain.head()).timestamp >= until:
             return

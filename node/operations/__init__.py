@@ -24,7 +24,6 @@ LOCAL = {
     "model.export": "folders.export_folder",
     "fraud.export": "evidence.export_fraud",
     "fraud.scan": "evidence.scan_receipts",
-    "channel.ls": "channels.list_channels",
     "channel.restore": "channels.restore_channels",
     "receipt.ls": "evidence.list_receipts",
     "receipt.export": "evidence.export_receipt",
@@ -57,6 +56,7 @@ CHAINED = {
     "unstake.withdraw": "stake.withdraw",
     "unstake.ls": "stake.list_unbonding",
     "epoch.ls": "epochs.list_epochs",
+    "channel.ls": "channels.list_channels",
     "channel.close": "channels.close_channel",
     "channel.claim": "channels.claim_channels",
 }

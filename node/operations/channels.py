@@ -37,9 +37,12 @@ from ..paying.spending import Spending
 from ..peer import Peer
 
 
-async def list_channels(local: Local, _: dict[str, Any], __: Emit) -> dict[str, Any]:
+async def list_channels(purse: Purse, _: dict[str, Any], __: Emit) -> dict[str, Any]:
     """What this peer pays from, and what pays it: amounts in the token's smallest unit, deposits as last seen."""
+    local = purse.local
     _domain(local)
+    if isinstance(purse, Peer) and purse.spending is not None:
+        await purse.spending.keeper.saved()  # what is listed is what is on disk
     paying = [
         {
             "channel": channel.hex(),

@@ -107,8 +107,8 @@ async def rule_fraud(purse: Purse, params: dict[str, Any], emit: Emit) -> dict[s
     if standing.accusation is None or not standing.is_contested or standing.is_closed:
         raise CommandError(Exit.CHAIN, "no ruling is waited for: it is not a contested accusation that is open")
     own = key.sign(RULING.digest(chain.domain, digest, upheld))
-    block = int(standing.accusation["blockNumber"])
-    signers, stake, total = await agreeing(chain, digest, upheld, block, [own, *params["signatures"]])
+    given = [own, *params["signatures"]]
+    signers, stake, total = await agreeing(chain, digest, upheld, standing.accusation, given)
     said: dict[str, Any] = {
         "digest": digest.hex(), "upheld": upheld, "signer": show_address(key.address), "signature": own.hex(),
         "counts": any(node == key.address for node, _ in signers), "stake": stake, "total": total,

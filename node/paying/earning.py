@@ -92,6 +92,7 @@ class Earning:
         payee = await self._find(payment)
         if payee.take(payment.voucher):
             self.keeper.earned(payee.id, payee.book)
+        self.keeper.hurry()  # while the answer is worked on
         with sale_of(payee, ceiling) as sale:
             selling = Selling(channel, payee, sale, terms, step_of(tiers, self.risk), self.keeper, self.look)
             await selling.begin()

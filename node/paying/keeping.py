@@ -1,6 +1,7 @@
 """Books on their way to disk: what changed while the disk was busy goes in one transaction.
 
-A provider waits for `saved` before an answer leaves, a payer for nothing: what it forgets its provider has, signed.
+A provider's new voucher is written at once, and `saved` is waited for before its answer leaves. Everything else waits a
+moment for company: a charge goes with the next voucher, and what a payer forgets its provider has, signed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from storage.backup import Backup
 from storage.payments import Spent, Written
 from wire.books import PayeeBook, PayerBook
 
+from ..bounds import BOOKS_LINGER
 from ..signal import Signal
 
 log = logging.getLogger("hallmark.paying")
@@ -28,7 +30,7 @@ class Keeper:
         self._waiting = Written()
         self._given = self._kept = 0  # changes, counted
         self._failed: tuple[int, StoreError] | None = None
-        self._more, self._written = Signal(), Signal()
+        self._more, self._urgent, self._written = Signal(), Signal(), Signal()
 
     def earned(self, channel: bytes, book: PayeeBook) -> None:
         """A provider's books of a channel changed."""
@@ -45,27 +47,36 @@ class Keeper:
         self._waiting.spent[key] = amount
         self._changed()
 
+    def hurry(self) -> None:
+        """Begin to write what was given."""
+        self._urgent.notify()
+
     async def saved(self) -> None:
         """Return once all that was given until now is on disk. StoreError when the disk does not take it."""
         wanted = self._given
+        self.hurry()
         if self._failed is not None:  # there may be room now
             self._failed = None
             self._more.notify()
         while self._kept < wanted:
-            if self._failed is not None and self._failed[0] >= wanted:
-                raise self._failed[1]
+            self._check(wanted)
             await self._written.wait(float("inf"), since=self._written.count)
 
     async def run(self) -> None:
         """Write what there is, and then what came meanwhile."""
         try:
             while True:
-                seen = self._more.count
+                seen, hurried = self._more.count, self._urgent.count
                 await self._write()
                 await self._more.wait(float("inf"), since=seen)
+                await self._urgent.wait(BOOKS_LINGER, since=hurried)
         finally:
             with trio.CancelScope(shield=True):
                 await self._write()
+
+    def _check(self, wanted: int) -> None:
+        if self._failed is not None and self._failed[0] >= wanted:
+            raise self._failed[1]
 
     def _changed(self) -> None:
         self._given += 1

@@ -29,6 +29,7 @@ from ..bounds import (
     HAND_BATCH,
     HAND_EVERY,
     HAND_LIFE_MS,
+    HAND_REFUSED,
     HAND_RETRY,
     LEARN_EVERY,
     SETTLE_SECONDS,
@@ -53,6 +54,7 @@ class Handing:
         self._come = Signal()
         self._waiting: dict[bytes, bytes] = {}  # files by digest, on their way to disk
         self._took: dict[bytes, set[bytes]] = {}  # settlers (keys) that took a receipt
+        self._refused: dict[bytes, tuple[float, set[bytes]]] = {}  # those that will not, and since when (trio's clock)
         self._pause = HAND_RETRY[0]
         self._learn_at = 0.0
 
@@ -117,25 +119,32 @@ class Handing:
         waiting = store.waiting(HAND_BATCH)
         if not waiting or not stakes:
             return not waiting
-        refused: set[bytes] = set()
         async with trio.open_nursery() as nursery:
             limit = trio.CapacityLimiter(SETTLERS_AT_ONCE)
             # A lot decides who is asked first, so that all have about as much to do.
             for public in random.sample(sorted(stakes), len(stakes)):
-                nursery.start_soon(self._hand_to, public, waiting, stakes, refused, limit)
+                nursery.start_soon(self._hand_to, public, waiting, stakes, limit)
         done = [digest for digest in waiting if _enough(self._took.get(digest, set()), stakes)]
+        lost = [digest for digest in waiting if self._is_lost(digest, stakes)]
         await self._store.in_thread(store.taken, done)
-        await self._store.in_thread(store.drop, 0, refused)
-        for digest in (*done, *refused):
+        if lost:
+            log.warning("%d receipts are lost to settlement: settlers refuse them", len(lost))
+            await self._store.in_thread(store.drop, 0, lost)
+        for digest in (*done, *lost):
             self._took.pop(digest, None)
-        return len(done) + len(refused) == len(waiting)
+            self._refused.pop(digest, None)
+        return len(done) + len(lost) == len(waiting)
+
+    def _is_lost(self, digest: bytes, stakes: Mapping[bytes, int]) -> bool:
+        """Whether so many refuse it that one of them is honest, and still do after a while: it may know more then."""
+        since, who = self._refused.get(digest, (0.0, set()))
+        return _enough(who, stakes) and trio.current_time() - since >= HAND_REFUSED
 
     async def _hand_to(
         self,
         public: bytes,
         receipts: list[bytes],
         stakes: Mapping[bytes, int],
-        refused: set[bytes],
         limit: trio.CapacityLimiter,
     ) -> None:
         peer_id = peer_id_of(public)
@@ -143,7 +152,7 @@ class Handing:
         async with limit:
             for digest in receipts:
                 took = self._took.setdefault(digest, set())
-                if public in took or digest in refused or _enough(took, stakes):
+                if public in took or _enough(took, stakes):
                     continue
                 try:
                     data = self._store.settling.to_hand(digest)
@@ -156,11 +165,12 @@ class Handing:
                         took.add(public)
                 except (StoreDamaged, RecordError) as error:
                     log.warning("a receipt is lost to settlement: %s", error)
-                    refused.add(digest)
+                    await self._store.in_thread(self._store.settling.drop, 0, [digest])
                 except RemoteError as error:
                     log.info("settler %s took no receipt: %s", peer_id, error)
                     if error.retry:
                         return  # it may have room later; others may take it now
+                    self._refused.setdefault(digest, (trio.current_time(), set()))[1].add(public)
 
     async def _learn(self, stakes: Mapping[bytes, int]) -> None:
         asked = self._unsettled()

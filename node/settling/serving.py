@@ -7,6 +7,7 @@ import trio
 
 from p2p import Channel
 from p2p.rates import Rates
+from settle.chain import ChainError
 from storage import StoreDamaged
 from wire.canonical import decode
 from wire.errors import ErrorCode, RemoteError
@@ -30,7 +31,7 @@ from wire.settlement import (
     Tree,
 )
 
-from ..bounds import REST_MS, SETTLE_ASK_BURST, SETTLE_ASKS, SETTLE_SECONDS
+from ..bounds import REST_MS, SETTLE_ASK_BURST, SETTLE_ASKS, SETTLE_BURST, SETTLE_RATE, SETTLE_SECONDS
 from ..peer import Peer
 from .book import Book
 from .desk import Desk
@@ -44,6 +45,7 @@ class SettleService:
     def __init__(self, peer: Peer, desk: Desk, watch: Watch, book: Book) -> None:
         self._peer, self._desk, self._watch, self._book = peer, desk, watch, book
         self._asks = Rates(SETTLE_ASKS, SETTLE_ASK_BURST)
+        self._fetches = Rates(SETTLE_RATE, SETTLE_BURST)
 
     async def serve(self, channel: Channel) -> None:
         """One exchange."""
@@ -51,17 +53,22 @@ class SettleService:
         if isinstance(said, Settle):
             with self._peer.work():
                 await channel.send(await self._desk.take(said.file, channel.peer))
-        elif isinstance(said, Compare | Propose | Certified):
+            return
+        rates = self._fetches if isinstance(said, Fetch) else self._asks
+        if not rates.take(channel.peer, trio.current_time()):
+            raise RemoteError(ErrorCode.OVERLOADED, "you ask more than one may", after_ms=REST_MS)
+        if isinstance(said, Compare | Propose | Certified):
             await self._agree(channel, said)
         else:
-            if not self._asks.take(channel.peer, trio.current_time()):
-                raise RemoteError(ErrorCode.OVERLOADED, "you ask more than one may", after_ms=REST_MS)
             await self._tell(channel, said)
 
     async def _agree(self, channel: Channel, said: Compare | Propose | Certified) -> None:
         """Another settler's part in an epoch that both settle."""
         epoch = said.epoch if isinstance(said, Compare) else said.root.epoch
-        work = await self._watch.work_of(epoch)
+        try:
+            work = await self._watch.work_of(epoch)
+        except ChainError as error:
+            raise RemoteError(ErrorCode.OVERLOADED, "this settler has no chain now", after_ms=REST_MS) from error
         if work is None:
             raise RemoteError(ErrorCode.NOT_FOUND, f"epoch {epoch} is not to be settled, as far as this settler knows")
         if address_of(public_of(channel.peer)) not in work.facts.settlers.order:

@@ -75,7 +75,7 @@ class Watch:
         for past in range(first, epoch):
             if past not in self._done:
                 await self._look_at(past, at, now, window)
-        await self._desk.forget_old(epoch - 1)
+        await self._desk.forget_old(first)
 
     async def work_of(self, epoch: int) -> EpochWork | None:
         """The epoch's work here; None where it is not to be settled now."""

@@ -43,17 +43,22 @@ def claim_of(book: PayeeBook) -> Claim:
 def due(books: Sequence[PayeeBook], gas: int, risk: int) -> list[list[Claim]]:
     """The batches to claim now. `gas`: the price of one unit of gas in tokens; `risk`: the most to leave unclaimed.
 
-    What one more channel in a batch costs is held against its own amount too, but where a withdrawal asks for it.
+    What one more channel in a batch costs is held against its own amount too, but where a withdrawal asks for it, or
+    without it more than the risk limit would be left.
     """
-    claims = sorted((claim_of(book) for book in books), key=lambda claim: (_urgent(claim), claim.adds), reverse=True)
-    claims = [claim for claim in claims if claim.adds and (_urgent(claim) or claim.adds > GAS_EACH * gas)]
+    found = [claim for book in books if (claim := claim_of(book)).adds]
+    left = sum(claim.adds for claim in found)
+    exposed, claims = left > risk, list[Claim]()
+    for claim in sorted(found, key=lambda claim: (_urgent(claim), claim.adds), reverse=True):
+        if _urgent(claim) or left > risk or claim.adds > GAS_EACH * gas:
+            claims.append(claim)
+            left -= claim.adds
     batches = [claims[at : at + MAX_CLAIMS] for at in range(0, len(claims), MAX_CLAIMS)]
-    sums = [sum(claim.adds for claim in batch) for batch in batches]
-    return [
-        batch
-        for batch, adds in zip(batches, sums, strict=True)
-        if any(map(_urgent, batch)) or sum(sums) > risk or (GAS_ONCE + GAS_EACH * len(batch)) * gas * SHARE <= adds
-    ]
+    return [batch for batch in batches if exposed or any(map(_urgent, batch)) or _is_worth(batch, gas)]
+
+
+def _is_worth(batch: Sequence[Claim], gas: int) -> bool:
+    return (GAS_ONCE + GAS_EACH * len(batch)) * gas * SHARE <= sum(claim.adds for claim in batch)
 
 
 def _urgent(claim: Claim) -> bool:

@@ -53,7 +53,7 @@ class Payer:
         return sum(purchase.ceiling for purchase in self._open)
 
     def see(self, deposit: Deposit) -> None:
-        """What the chain says of the channel. What was claimed was owed, but what answers under way will add to that."""
+        """What the chain says of the channel. What was claimed is owed, but for what answers under way will add."""
         if deposit.block >= self.book.deposit.block:
             owed = max(self.book.owed, deposit.claimed - self._may_cost)
             self.book = replace(self.book, deposit=deposit, owed=Amount(owed))

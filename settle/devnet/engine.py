@@ -7,8 +7,9 @@ ends. Nothing here waits, knows the time or chooses what goes into a block.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import rlp
@@ -29,6 +30,8 @@ from eth_utils.exceptions import ValidationError
 
 from . import bounds
 from .errors import PARAMS, REVERTED, SERVER, Rejected, RpcError
+
+log = logging.getLogger("hallmark.devnet")
 
 Transaction = SignedTransactionAPI
 Header = BlockHeaderAPI
@@ -121,6 +124,10 @@ class Engine:
             except ValidationError as error:  # it comes before anything is changed
                 dropped.append((transaction, str(error)))
                 continue
+            except Exception as error:  # a fault of the EVM's own: once more from the start, without what met it
+                log.exception("a transaction broke the EVM: 0x%s", transaction.hash.hex())
+                made = self.make(parent, [t for t in transactions if t is not transaction], timestamp, randomness)
+                return replace(made, dropped=(*made.dropped, (transaction, repr(error))))
             header = vm.add_receipt_to_header(header, receipt)
             executed.append(Executed(transaction, receipt, computation))
         filled = vm.set_block_transactions_and_withdrawals(

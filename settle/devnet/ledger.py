@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 from eth.abc import StateAPI
@@ -101,25 +103,25 @@ class Ledger:
     def block(self, number: int) -> Json | None:
         """A block's record, None beyond the head."""
         found = self._disk.get("blocks", _key(number)) if 0 <= number < 2**64 else None
-        return None if found is None else msgspec.json.decode(found)
+        return None if found is None else _unpack(found)
 
     def transaction(self, transaction_hash: bytes) -> Json | None:
         """A transaction's record, in a block or waiting."""
         found = self._disk.get("transactions", transaction_hash)
         if found is not None:
-            return dict(msgspec.json.decode(found))
+            return dict(_unpack(found))
         waiting = self.pool.get(transaction_hash)
         return None if waiting is None else transaction_record(waiting.signed)
 
     def receipt(self, transaction_hash: bytes) -> Json | None:
         """What came of a transaction; None while it is in no block."""
         found = self._disk.get("receipts", transaction_hash)
-        return None if found is None else msgspec.json.decode(found)
+        return None if found is None else _unpack(found)
 
     def logs(self, first: int, last: int) -> Iterator[Json]:
         """All logs of the blocks from `first` to `last`, in order."""
         for _, packed in self._disk.scan("logs", _key(first), _key(last)):
-            yield from msgspec.json.decode(packed)
+            yield from _unpack(packed)
 
     def state(self, number: int) -> StateAPI:
         """Accounts as that block left them."""
@@ -230,7 +232,7 @@ class Ledger:
         block, key = made.block, _key(made.block.number)
         self._disk.put("hashes", key, block.hash)
         self._disk.put("numbers", block.hash, key)
-        self._disk.put("blocks", key, msgspec.json.encode(block_record(block)))
+        self._disk.put("blocks", key, _pack(block_record(block)))
         logs: list[Json] = []
         used = 0
         for index, done in enumerate(made.executed):
@@ -239,10 +241,10 @@ class Ledger:
             used = done.receipt.gas_used
             logs += receipt["logs"]
             transaction = transaction_record(done.transaction, block, index)
-            self._disk.put("transactions", name, msgspec.json.encode(transaction))
-            self._disk.put("receipts", name, msgspec.json.encode(receipt))
+            self._disk.put("transactions", name, _pack(transaction))
+            self._disk.put("receipts", name, _pack(receipt))
         if logs:
-            self._disk.put("logs", key, msgspec.json.encode(logs))
+            self._disk.put("logs", key, _pack(logs))
 
     def _point(self, number: int, offset: int) -> None:
         self._disk.put("meta", b"head", str(number).encode())
@@ -271,6 +273,15 @@ class Ledger:
                 self.pool.drop(transaction.hash)
                 log.info("%s can stand in no block: %s", data(transaction.hash), reason)
         self.pool.settle(self._nonce)
+
+
+def _pack(record: Any) -> bytes:
+    # Mostly zeros: packed, an empty block takes 1.8 KB of the disk instead of 5.2, which were a page of its own.
+    return zlib.compress(msgspec.json.encode(record), 1)
+
+
+def _unpack(packed: bytes) -> Any:
+    return msgspec.json.decode(zlib.decompress(packed))
 
 
 def _key(number: int) -> bytes:

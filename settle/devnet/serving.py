@@ -39,7 +39,8 @@ _AGAIN = 1.0  # seconds until a block is tried again that the disk did not take
 class Settings:
     """How a devnet runs. `port` 0 takes a free one; `block_time`: seconds between blocks at least, while there are
     transactions; `idle`: seconds after which an empty one comes, so that time passes; `fund`: accounts that have
-    ether from the start; `cheats`: what only tests may (methods.py)."""
+    ether from the start; `cheats`: what only tests may (methods.py); `behind`: seconds by which its clock is late, so
+    that time may be turned forward and is not ahead of everybody else's."""
 
     directory: Path
     port: int = 0
@@ -147,6 +148,9 @@ class _Sequencer:
             if not before:
                 log.error("No block could be written. %s", error)
             return False
+        except Exception:  # whatever it was, what is there can still be read
+            log.exception("No block could be made.")
+            return False
         if before:
             log.warning("Blocks can be written again.")
         return True
@@ -154,7 +158,8 @@ class _Sequencer:
 
 def _open(settings: Settings, disk: Disk, secret: bytes) -> tuple[Ledger, Faucet]:
     try:
-        ledger = Ledger(disk, lambda: time.time() - settings.behind, {address_of(secret): SUPPLY})
+        balances = dict.fromkeys(settings.fund, GIFT) | {address_of(secret): SUPPLY}
+        ledger = Ledger(disk, lambda: time.time() - settings.behind, balances)
         faucet = Faucet(secret, ledger)
         for account in settings.fund:
             if ledger.balance(account) == 0:

@@ -60,6 +60,7 @@ class TestHelp:
             "progress",
             "tier",
             "adding",
+            "chaindev",
             "publishing",
             "searching",
         } == set(COMMANDS)

@@ -123,7 +123,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"roles": 5}, "roles"),
     ({"roles": [5]}, "roles"),
     ({"roles": ["baker"]}, "baker"),
-    ({"roles": ["settler"]}, "settler"),
+    ({"roles": ["gateway"]}, "gateway"),
     ({"listen": ["here"]}, "here"),
     ({"listen": [""]}, "listen|address"),
     ({"bootstraps": ["/ip4/1.2.3.4/tcp/99999"]}, "99999"),
@@ -154,7 +154,7 @@ def test_a_wrong_variable_and_a_wrong_flag_are_named(directory: DataDir, monkeyp
 
 def test_a_role_of_a_later_release_says_so(directory: DataDir) -> None:
     with pytest.raises(CommandError, match="in this release"):
-        load_config(directory, {"roles": ("settler",)})
+        load_config(directory, {"roles": ("gateway",)})
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"price", b"price = 1\nprice = 2", b"x = " + b"[" * 20_000])

@@ -79,5 +79,5 @@ def test_a_group_with_a_bug_in_it_is_a_bug() -> None:
 def test_exit_codes_never_change() -> None:
     assert {e.name: e.value for e in Exit} == {
         "OK": 0, "INTERNAL": 1, "USAGE": 2, "CONFIG": 3, "BUSY": 4, "NOT_FOUND": 5, "NO_PEERS": 6, "REMOTE": 7,
-        "NOT_PROVED": 8, "MODEL": 9, "STORAGE": 10, "INTERRUPTED": 130,
+        "NOT_PROVED": 8, "MODEL": 9, "STORAGE": 10, "CHAIN": 11, "PAYMENT": 12, "INTERRUPTED": 130,
     }  # fmt: skip

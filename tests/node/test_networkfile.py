@@ -13,9 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import CommandError, Exit
-from node.networkfile import load_network, new_network, next_epoch, parse_network, save_network, show_network
+from node.networkfile import (
+    load_network,
+    new_network,
+    next_epoch,
+    parse_network,
+    save_network,
+    show_chain,
+    show_network,
+)
 from tests.verify.scenes import Scene, bent, key_of
 from wire.bounds import MAX_EPOCHS
+from wire.chain import ChainSpec
 from wire.errors import RecordError
 from wire.keys import peer_id_of
 from wire.network import Network, Profile, Verifier
@@ -77,6 +86,67 @@ networks = st.builds(
 @given(networks)
 def test_what_is_shown_is_read_back(network: Network) -> None:
     assert parse_network(show_network(network)) == network
+
+
+addresses = st.binary(min_size=20, max_size=20)
+chains = st.builds(
+    ChainSpec,
+    rpcs=st.lists(
+        st.sampled_from(["http://127.0.0.1:8545", "https://rpc.example/v3/key?x=1"]), min_size=1, max_size=3
+    ).map(tuple),
+    token=addresses,
+    channels=addresses,
+    evidence=addresses,
+    split=addresses,
+    epochs=addresses,
+    confirmations=st.integers(0, 2**32 - 1),
+    from_block=st.integers(0, 2**63 - 1),
+    lead=st.integers(0, 2**32 - 1),
+)
+CHAIN = show_chain(
+    ChainSpec(
+        rpcs=("http://127.0.0.1:8545",), token=b"\1" * 20, channels=b"\2" * 20, evidence=b"\3" * 20, split=b"\4" * 20,
+        epochs=b"\5" * 20, confirmations=12, from_block=7, lead=60,
+    )
+)  # fmt: skip
+
+
+@given(networks, chains)
+def test_a_chain_is_read_back(network: Network, chain: ChainSpec) -> None:
+    with_chain = bent(network, chain=chain)
+    assert parse_network(show_network(with_chain)) == with_chain
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"rpcs": []}, "rpcs"),
+        ({"rpcs": ["127.0.0.1:8545"]}, "an RPC is a URL"),
+        ({"rpcs": ["ftp://host"]}, "an RPC is a URL"),
+        ({"rpcs": ["http://"]}, "an RPC is a URL"),
+        ({"rpcs": ["http://h"] * 9}, "rpcs"),
+        ({"rpcs": ["http://" + "h" * 300]}, "rpcs"),
+        ({"token": "0x12"}, "chain: token: '0x12' is not an address"),
+        ({"epochs": "0x" + "zz" * 20}, "chain: epochs"),
+        ({"split": None}, "split"),
+        ({"confirmations": -1}, "confirmations"),
+        ({"confirmations": "12"}, "confirmations"),
+        ({"confirmations": None}, "confirmations"),
+        ({"lead": 2**32}, "lead"),
+        ({"from_block": 1.5}, "from_block"),
+        ({"typo": 1}, "typo"),
+    ],
+)
+def test_what_is_wrong_with_a_chain_is_said(changes: dict[str, Any], says: str) -> None:
+    table = {k: v for k, v in (CHAIN | changes).items() if v is not None}
+    with pytest.raises(RecordError, match=says):
+        parse_network(written(chain=table))
+
+
+def test_a_chains_rpc_is_never_quoted() -> None:
+    with pytest.raises(RecordError) as refused:
+        parse_network(written(chain=CHAIN | {"rpcs": ["wss://host/geheim"]}))
+    assert "geheim" not in str(refused.value)
 
 
 def test_a_new_network_is_its_own_and_lists_each_verifier_once() -> None:

@@ -47,8 +47,13 @@ class Outcome:
 class Backend(Protocol):
     """A chain of its own, Cancun rules, one block for each transaction."""
 
-    block: int
-    now: int
+    @property
+    def block(self) -> int:
+        """The latest block's number."""
+
+    @property
+    def now(self) -> int:
+        """The latest block's time, seconds."""
 
     def nonce(self, address: bytes) -> int:
         """Transactions that an account has sent."""

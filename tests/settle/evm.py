@@ -28,7 +28,8 @@ from settle.artefacts import Artefact, artefact
 from wire.eip712 import keccak256
 from wire.keys import NodeKey
 
-from .backends import BACKENDS, CHAIN_ID, Backend, Log, Outcome
+from .backends import BACKENDS, Backend, Log, Outcome
+from .backends import CHAIN_ID as CHAIN_ID
 
 GAS = 10_000_000
 PRICE = 10**10

@@ -85,8 +85,13 @@ class Told:
         history = self.history
         if interface == "Epochs":
             assert contract == SPEC.epochs
-            if function == "current":
-                return block // EPOCH
+            match function:
+                case "current":
+                    return block // EPOCH
+                case "genesis":
+                    return START
+                case "epochSeconds":
+                    return EPOCH * SECONDS
             (epoch,) = args
             opened = history.opened.get(epoch, 0)
             opened = opened if opened <= block else 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 
 import pytest
 
-from settle.chain import Refused, Unavailable, open_chain, open_sender
+from settle.chain import Chain, Refused, Sender, Unavailable, open_chain, open_sender
 from settle.deploy import DEVNETS, deploy, devnet_terms, open_bare, public_terms
 from settle.errors import ChainError
 from settle.journal import Entry
@@ -55,7 +57,7 @@ def replace_rpcs(spec: object) -> dict[str, object]:
 @engines
 async def test_the_terms_of_public_chains_deploy_too(engine: str) -> None:
     async with ENGINES[engine]() as url:
-        town = await found(url, public_terms())
+        town = await found(url, replace(public_terms(), confirmations=0))  # nobody else makes blocks here
         async with town.open() as chain:
             rules = await chain.call(town.domain.contract, "Registry", "parameters")
             assert rules["unbondingSeconds"] == 21 * 86_400
@@ -95,20 +97,26 @@ async def test_an_interrupted_one_goes_on_where_it_stopped() -> None:
         assert nonces == list(range(16))  # two deployments of eight transactions each
 
 
-async def test_a_journal_that_is_not_this_chains_is_noticed() -> None:
+@asynccontextmanager
+async def bare_place() -> AsyncIterator[tuple[Chain, Sender]]:
     async with ENGINES["devnet"]() as url, open_bare([url]) as chain:
-        async with open_sender(chain, account(0), MemoryJournal()) as sender:
-            code = chain.code
-            chain.code = lambda _: code(bytes(20))  # type: ignore[method-assign]
-            with pytest.raises(ChainError, match="nothing at"):
-                await deploy("home", chain, sender, devnet_terms())
+        sending = open_sender(chain, account(0), MemoryJournal())
+        async with sending as sender:
+            yield chain, sender
+
+
+async def test_a_journal_that_is_not_this_chains_is_noticed() -> None:
+    async with bare_place() as (chain, sender):
+        code = chain.code
+        chain.code = lambda _: code(bytes(20))  # type: ignore[method-assign]
+        with pytest.raises(ChainError, match="nothing at"):
+            await deploy("home", chain, sender, devnet_terms())
 
 
 async def test_terms_out_of_bounds_are_refused_by_the_contracts() -> None:
-    async with ENGINES["devnet"]() as url, open_bare([url]) as chain:
-        async with open_sender(chain, account(0), MemoryJournal()) as sender:
-            with pytest.raises(Refused, match="OutOfBounds"):
-                await deploy("home", chain, sender, replace(devnet_terms(), unbonding=1))
+    async with bare_place() as (chain, sender):
+        with pytest.raises(Refused, match="OutOfBounds"):
+            await deploy("home", chain, sender, replace(devnet_terms(), unbonding=1))
 
 
 async def test_a_network_elsewhere_is_not_there() -> None:

@@ -40,8 +40,8 @@ def test_a_quorum_answer_is_reported_whole() -> None:
     assert report.committee_size == 4
     assert report.rests_on[0] == (
         "More than two thirds of the weight of a committee of 4, drawn from the 4 verifiers that the network file "
-        "scene lists for epoch 7: they have equal weight, because no bonds exist yet. 4 of 4 executed the model and "
-        "signed."
+        "scene lists for epoch 7: they have equal weight, because no bonds are behind them. 4 of 4 executed the model "
+        "and signed."
     )
     assert "within 1e-05" in " ".join(report.rests_on)
 

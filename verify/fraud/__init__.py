@@ -29,6 +29,7 @@ from wire.fraud import (
 from wire.network import Network
 
 from ..checks import Check, equal
+from ..tiers.quorum import source_of
 from . import answer, lazy, provider, verifier
 
 
@@ -106,7 +107,7 @@ def holds(fraud: Fraud, network: Network) -> bool:
         return False
 
 
-def _rests_on(fraud: object, network: Network) -> tuple[str, ...]:
+def _rests_on(fraud: Fraud, network: Network) -> tuple[str, ...]:
     if isinstance(fraud, TwoReceipts):
         return ("Nothing but the two signatures: only the holder of that key can have made them.",)
     listed = f"Whoever wrote the network file {network.name}: it says who may verify."
@@ -120,5 +121,5 @@ def _rests_on(fraud: object, network: Network) -> tuple[str, ...]:
         )
     return (
         "More than the quorum of the committee's weight: they executed the model, and their outputs were others.",
-        f"{listed} It chose the beacon that seeds the draw, too.",
+        source_of(network.at(fraud.request.request.issued_ms)),
     )

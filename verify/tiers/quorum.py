@@ -200,8 +200,7 @@ def rests_on(claim: Claim) -> tuple[str, ...]:
     count, reserves, listed = len(committee.members), len(committee.bench), len(network.verifiers)
     numerator, denominator = committee.quorum
     share = "two thirds" if (numerator, denominator) == (2, 3) else f"{numerator}/{denominator}"
-    alike = len({v.weight for v in network.verifiers}) == 1
-    weights = "they have equal weight, because no bonds exist yet" if alike else "each has the weight listed there"
+    weights = _weights(network)
     profile = claim.receipt.receipt.runtime.profile
     tolerance = network.tolerance(profile)
     near = "only a bit-identical answer" if tolerance is None else f"an answer within {tolerance:g} of its own"
@@ -214,7 +213,30 @@ def rests_on(claim: Claim) -> tuple[str, ...]:
         f"More than {share} of the weight of a committee of {count}, drawn from the {listed} verifiers that the "
         f"network file {network.name} lists for epoch {committee.epoch}: {weights}.{few}{stood} {len(places)} of "
         f"{len(committee.places)} executed the model and signed.",
-        "Whoever wrote that network file: it chose the verifiers, and the beacon that seeds the draw.",
+        source_of(network),
         "Whoever asked: the beacon is known beforehand, so that a payer could try requests until it liked a committee.",
         f"Its rule for profile {profile}: a verifier accepts {near}, relative to {what}.",
     )
+
+
+def _weights(network: Network) -> str:
+    if _is_chained(network):
+        return "each counts the tokens that stood behind it"
+    if len({v.weight for v in network.verifiers}) == 1:
+        return "they have equal weight, because no bonds are behind them"
+    return "each has the weight listed there"
+
+
+def source_of(network: Network) -> str:
+    """Who says who may judge, and what seeds the draw."""
+    if _is_chained(network):
+        return (
+            f"What chain {network.chain_id} said when that epoch was opened, as the network file has kept it: who had "
+            "a bond as a verifier, and the beacon that seeds the draw, which who made that block could bend a little."
+        )
+    return "Whoever wrote that network file: it chose the verifiers, and the beacon that seeds the draw."
+
+
+def _is_chained(network: Network) -> bool:
+    """Whether this epoch is the chain's: the file's own first one has always been."""
+    return network.chain is not None and network.from_ms > 0

@@ -21,7 +21,9 @@ from node.fraud.court import Court, NothingToSettle, submit
 from node.fraud.keeping import keep
 from node.operations import court as operations
 from node.operations import stake as staking
+from node.operations.income import show_income, show_network_income
 from settle.chain import Chain, Refused
+from settle.evidence import read_standing
 from storage import Store, open_store
 from tests.settle.town import TOKEN, Town, deployed_devnet
 from tests.verify.scenes import Scene, bent, key_of
@@ -140,6 +142,11 @@ async def test_two_receipts_cost_a_provider_its_bond_and_who_kept_the_file_need_
     (row,) = (await operations.list_with_chain(trial.reporter, {}, quiet))["frauds"]
     assert (row["on_chain"], row["slashed"], row["open"]) == (True, BOND * TOKEN, False)
     await court.look()  # nothing more
+    assert trial.reporter.sender is not None
+    earned = await show_income(trial.reporter, {"since_s": 0, "owner": trial.reporter.sender.address}, quiet)
+    assert earned["by_source"] == {"reports": {"paid": BOND * 2 // 10 * TOKEN, "bonded": 0}}
+    whole = await show_network_income(trial.reporter, {"since_s": 0}, quiet)
+    assert (whole["fees"], whole["epoch"]) == (0, 1)
 
 
 async def test_who_only_keeps_submits_nothing(trial: Trial) -> None:
@@ -208,3 +215,37 @@ async def test_what_does_not_hold_never_leaves(trial: Trial) -> None:
             await submit(trial.reporter, forged)
     with pytest.raises(CommandError, match="no fraud file"):
         await operations.submit_fraud(trial.reporter, {"data": b"\x80", "digest": ""}, quiet)
+
+
+async def test_others_contest_what_a_committee_says_that_was_not_drawn(
+    trial: Trial, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The accused one sleeps. Three of the four verifiers accuse it, as a committee that they chose themselves."""
+    network = trial.case.network
+    chosen = Case(
+        size=3,
+        town=msgspec.structs.replace(
+            network, verifiers=tuple(v for v in network.verifiers if v.key != VERIFIERS[3].public)
+        ),
+    )
+    bystander = OpenPurse(local_of(trial.provider.local.directory.path, trial.town, VERIFIERS[3]), trial.chain, None)
+    bystander.local.network, bystander.local.config = network, Config(frauds="keep")
+    trial.reporter.local.network = chosen.network
+    fraud = refused(chosen)
+    await submit(trial.reporter, fraud)
+    async with trial.town.sender(trial.chain, trial.town.account(4)) as sender:
+        watching = OpenPurse(bystander.local, trial.chain, sender)
+        await Court(watching).look()
+    assert "another committee is drawn" in caplog.text
+    assert (await read_standing(trial.chain, trial.digest(fraud))).is_contested
+
+
+async def test_nobody_contests_what_the_drawn_committee_says(trial: Trial) -> None:
+    fraud = refused(trial.case)
+    await submit(trial.reporter, fraud)
+    async with trial.town.sender(trial.chain, trial.town.account(4)) as sender:
+        local = local_of(trial.provider.local.directory.path, trial.town, VERIFIERS[3])
+        local.network = trial.case.network
+        local.config = Config(frauds="keep")
+        await Court(OpenPurse(local, trial.chain, sender)).look()
+    assert not (await read_standing(trial.chain, trial.digest(fraud))).is_contested

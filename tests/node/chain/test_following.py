@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from node.chain.following import Following
+from node.chain.recalling import recall
 from node.config import Config
 from node.datadir import DataDir
 from node.errors import CommandError
-from node.local import Local, keep_network
+from node.local import Local, keep_network, open_local
 from node.networkfile import load_network, save_network
 from settle.chain import ChainError
 from settle.registry import Opening, advanced, registry_of
+from tests.node.settling.village import village
 from tests.settle.histories import DOMAIN, EPOCH, ETHER, GENESIS, SECONDS, START, History, Told, histories, key
-from tests.verify.scenes import Scene, bent
+from tests.verify.scenes import Scene, bent, key_of
 from verify.committee import committee_for
 from verify.report import verify_file
 from wire.canonical import encode
@@ -153,6 +155,24 @@ def test_a_peer_that_starts_again_goes_on_where_it_was(
     trio.run(work)
 
 
+@given(histories(), st.integers(0, 10 * EPOCH * SECONDS * 1000))
+def test_a_forgotten_epoch_is_recalled_as_it_was_followed(
+    tmp_path_factory: pytest.TempPathFactory, history: History, after_ms: int
+) -> None:
+    async def work() -> None:
+        chain, ms = Told(history, newest=10 * EPOCH), START * 1000 + after_ms
+        local, follow = following(tmp_path_factory.mktemp("peer"), chain)
+        await follow.look()
+        then = local.network.at(ms)
+        if then.epoch == 0:
+            with pytest.raises(CommandError, match="began with"):
+                await recall(GENESIS, chain, ms)  # type: ignore[arg-type]
+        else:
+            assert await recall(GENESIS, chain, ms) == bent(then, past=())  # type: ignore[arg-type]
+
+    trio.run(work)
+
+
 def test_what_was_followed_is_kept_when_the_first_file_is_given_again(tmp_path: Path) -> None:
     directory = DataDir(tmp_path)
     directory.create()
@@ -192,3 +212,19 @@ def test_an_old_receipt_is_still_verified_after_epochs_changed() -> None:
 
 def test_the_domain_is_the_towns() -> None:
     assert GENESIS.domain == DOMAIN
+
+
+async def test_a_peer_that_runs_follows_and_starts_again_without_its_chain(tmp_path: Path) -> None:
+    async with village(tmp_path, settlers=1, epoch=10) as place:
+        (peer,) = place.peers
+        began = peer.network
+        with trio.fail_after(60):
+            while peer.network.epoch == 0:  # noqa: ASYNC110 — the wall clock's doing
+                await trio.sleep(0.1)
+        assert {v.key: v.weight for v in peer.network.verifiers} == {key_of("verifier 0").public: 1_000}
+        assert peer.network.past[0].epoch == began.epoch
+        assert peer.network.at(began.from_ms).verifiers == began.verifiers
+        directory, config = peer.local.directory, peer.local.config
+    async with open_local(directory, config) as local:  # the chain is gone
+        assert local.network.epoch > 0
+        assert local.network.past[0].beacon == began.beacon

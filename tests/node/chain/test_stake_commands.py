@@ -1,4 +1,4 @@
-"""`hallmark stake`, `unstake`, `delegate`, `fraud submit` and `income`, as a user types them, on a chain of their own."""
+"""`hallmark stake`, `unstake`, `delegate`, `fraud submit` and `income`, as a user types them, on a real chain."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_user_stakes_and_takes_back(here: Hallmark, home: Path) -> None:
 
 def test_income_of_who_earned_nothing(here: Hallmark, home: Path) -> None:
     (home / "config.toml").write_text(
-        'price = 1000000000000000\n[costs]\npower_watts = 300\npower_price = 0.2\nrent = 20\ncapacity = 3600\n'
+        "price = 1000000000000000\n[costs]\npower_watts = 300\npower_price = 0.2\nrent = 20\ncapacity = 3600\n"
     )
     ran = here("income")
     assert ran.code == 0, ran.err
@@ -102,7 +102,8 @@ def test_income_of_who_earned_nothing(here: Hallmark, home: Path) -> None:
     assert (told["earned"], told["incentives"], told["spent"]) == (0, 0, 0)
     hourly = 0.3 * 0.2 + 20 * 12 / 8766
     assert told["costs"]["hourly"] == pytest.approx(hourly * TOKEN, rel=1e-6)
-    assert told["costs"]["utilisation"] == pytest.approx(hourly / (3600 * 0.001 * (1 - told["costs"]["take"])), rel=1e-6)
+    kept = 3600 * 0.001 * (1 - told["costs"]["take"])
+    assert told["costs"]["utilisation"] == pytest.approx(hourly / kept, rel=1e-6)
     for by in ("model", "epoch"):
         assert here("income", "--by", by).code == 0
     whole = here("income", "--network")
@@ -111,7 +112,7 @@ def test_income_of_who_earned_nothing(here: Hallmark, home: Path) -> None:
     assert here("income", "--since", "yesterday").code == 2
 
 
-def test_what_is_wrong_is_a_sentence(here: Hallmark, town: Town, home: Path) -> None:
+def test_what_is_wrong_is_a_sentence(here: Hallmark, home: Path) -> None:
     assert here("stake").code == 2
     assert "there is nothing to do" in here("stake", "--json", "--account", "owner").out
     for wrong in (("stake", "much"), ("stake", "0"), ("unstake", "5", "--all"), ("delegate", "nobody", "5")):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.node.processes.choir import story
 from tests.node.processes.running import until
 
-from .town import PRICE, TOKEN, Paid, account, come_up
+from .town import PER_1K, PRICE, TOKEN, Paid, account, come_up
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,22 @@ def test_a_withdrawal_is_seen_and_all_that_was_earned_is_claimed_before_it_ends(
     assert ended.code == 0, ended.said
     assert (ended.json["amount"], ended.json["done"]) == (17 * PRICE, True)
     assert town.tokens(account(1).address) == TOKEN - 3 * PRICE
+
+
+def test_a_story_is_paid_while_it_is_told(town: Paid, tmp_path: Path) -> None:
+    """In several steps, over the channel that was emptied before; and what is more than the risk limit is claimed."""
+    cid = town.publish(story(tmp_path / "story"))
+    ceiling = PRICE + 400 * PER_1K // 1000
+    told = ("infer", cid, "--prompt", "Once upon a time", "--input", "max_tokens=400", "--json", "--max-price")
+    refused = town.payer.run(*told, ceiling - 1)
+    assert refused.code == 5, refused.said
+    assert f"--max-price {ceiling}" in refused.json["next"]
+    ended = town.payer.run("channel", "topup", town.provider.key.peer_id, "--deposit", ceiling, "--json")
+    assert ended.code == 0, ended.said
+    ended = town.payer.run(*told, ceiling)
+    assert ended.code == 0, ended.said
+    price = PRICE + ended.json["tokens_out"] * PER_1K // 1000
+    assert ended.json["price"] == price > 100 * PER_1K // 1000  # a step is what 64 tokens cost
+    (pays,) = town.channels(town.payer)["paying"]
+    assert pays["owed"] == 3 * PRICE + price
+    until(lambda: town.channels(town.provider)["earning"][0]["claimed"] == 3 * PRICE + price, "the claim")

@@ -26,7 +26,7 @@ from tests.settle.town import TOKEN, Town, account, found
 from wire.keys import NodeKey
 
 PRICE = 1000
-RISK = 10_000
+RISK, PER_1K = 10_000, 1_000_000
 SECRET = "a passphrase of a test"
 
 
@@ -61,6 +61,10 @@ class Paid:
     def infer(self, *more: object, price: int = PRICE) -> Ended:
         words = ("infer", self.cid, "--input", f"x={json.dumps([made.ROW])}", "--max-price", price)
         return self.payer.run(*words, *more, "--json")
+
+    def publish(self, path: Path) -> str:
+        """A model at the provider."""
+        return str(trio.run(partial(add, self.provider, path))["cid"])
 
     def channels(self, node: Node) -> dict[str, list[dict[str, int]]]:
         ended = node.run("channel", "ls", "--json")
@@ -100,7 +104,7 @@ def come_up(place: Path) -> Iterator[Paid]:
             nodes[name] = Node(directories[name], keys[name], roles, price=PRICE if name == "provider" else 0)
             ending.callback(nodes[name].kill)
         _settings(directories["payer"], account(1), {})
-        more = {"risk_limit": str(RISK), "voucher_backup": str(backup), "withdraw_delay": 900, "coin_price": 0}
+        more = {"risk_limit": str(RISK), "voucher_backup": str(backup), "withdraw_delay": 900, "price_per_1k": PER_1K}
         _settings(directories["provider"], account(2), more)
         trio.run(chain.give, account(1).address, TOKEN)
         nodes["provider"].start()
@@ -131,4 +135,4 @@ def _settings(directory: DataDir, key: NodeKey, more: dict[str, object]) -> None
     directory.config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items()))
 
 
-__all__ = ["PRICE", "RISK", "TOKEN", "Paid", "account", "come_up", "hallmark"]
+__all__ = ["PER_1K", "PRICE", "RISK", "TOKEN", "Paid", "account", "come_up", "hallmark"]

@@ -57,6 +57,11 @@ class TestWhen:
         assert due([earned(500_000)], 1, 499_999) != []
         assert due([earned(500_000)], 1, 500_000) == []
 
+    def test_and_then_the_largest_go_first_whatever_their_gas(self) -> None:
+        books = [earned(amount, amount) for amount in (5, 40, 30, 1)]
+        (batch,) = due(books, 10**9, 10)
+        assert [claim.adds for claim in batch] == [40, 30]
+
     def test_nothing_is_claimed_twice(self) -> None:
         claimed = book(900, 900, deposit(claimed=900))
         assert due([claimed], 0, 0) == []

@@ -214,10 +214,14 @@ def test_a_ruling_takes_more_than_two_thirds_of_the_settlers() -> None:
     court = Court((4, 2, 2, 1))
     four, two, other, one = sorted(court.case.keys, key=lambda k: -court.behind(k.address))
     fraud = contested(court)
-    for few in ([], [four], [four, one], [two, other, one], [four, two]):  # the last have two thirds
+    for few in ([], [four], [four, one], [two, other, one], [four, two]):
         with pytest.raises(Reverted, match="NotEnoughStake"):
             court.evidence.send("rule", *court.ruling(fraud, True, few))
     court.evidence.send("rule", *court.ruling(fraud, True, [four, two, one]))
+    alike = Court((1, 1, 1))
+    fraud = contested(alike)
+    with pytest.raises(Reverted, match="NotEnoughStake"):  # two thirds, to the unit
+        alike.evidence.send("rule", *alike.ruling(fraud, True, alike.case.keys[:2]))
 
 
 def test_a_ruling_is_signed_by_settlers_each_once_and_for_this(court: Court) -> None:
@@ -347,6 +351,9 @@ def test_a_committee_that_was_made_up(calm: Court) -> None:
     refuses_committee(calm, "CommitteeOutOfBounds", size=0)
     refuses_committee(calm, "TooManyReserves", places=[*places, *places], size=4)
     refuses_committee(calm, "CommitteeNotSorted", places=places[::-1])
+    odd_first = [k.address for k in sorted(calm.case.keys, key=lambda k: (-k.public[0], k.public))]
+    assert odd_first != places  # a key's first byte, the parity, comes before its x
+    refuses_committee(calm, "CommitteeNotSorted", places=odd_first)
     refuses_committee(calm, "CommitteeNotSorted", places=[places[0], places[0], *places[1:3]])
     refuses_committee(calm, "CommitteeNotSorted", places=[*places, places[0]], size=4)  # its own reserve
     refuses_committee(calm, "NotVerifierThen", places=[*places[:3], key_of("a stranger").address])

@@ -149,6 +149,7 @@ class Channels(RuleBasedStateMachine):
         allowed = not thief and not book.since and book.left > 0
         if self.tries(allowed, "initiateWithdraw", fields(book.config), amount, by=by):
             book.asked, book.since = min(amount, book.left), self.desk.evm.now
+            self.tries(False, "finalizeWithdraw", fields(book.config), by=by)  # not yet
 
     @rule(at=CHANNELS, seconds=st.sampled_from([1, 1200, 1200]))
     def take_back(self, at: int, seconds: int) -> None:

@@ -11,6 +11,7 @@ from wire.settlement import Share
 
 from .bonds import SETTLER
 from .ledger import ANSWER, DEMAND, EPOCH, HUBS, SETTLERS, SLASH, WINDOW, Ledger, Root, fit, fresh
+from .scene import several
 
 YEAR = 365 * 86_400
 
@@ -351,6 +352,22 @@ def test_no_line_is_paid_twice(ledger: Ledger) -> None:
         "first": p[0], "end": p[5] + 1,
     }  # fmt: skip
     assert ledger.has(owner.address) == 6 * ETHER * 60 // 100
+
+
+def test_several_claims_go_in_one_transaction(ledger: Ledger) -> None:
+    root = final(ledger)
+    ends = [root.of(ledger.node(i).address, Share.VERIFIER) for i in (0, 1, 2)]
+    shown = several(root, [place for places in ends for place in (places[0], places[-1])])
+    done = ledger.epochs.send("claimMany", root.epoch, *shown, by=ledger.stranger)
+    paid = [event.values for event in done.events if event.name == "Paid"]
+    assert [values["account"] for values in paid] == [ledger.node(i).address for i in (0, 1, 2)]
+    assert {values["amount"] for values in paid} == {6 * (ETHER * 15 // 100 // 3)}
+    for again in ("claimMany", root.epoch, *shown), ("claimMany", root.epoch, *(part[:2] for part in shown)):
+        with pytest.raises(Reverted, match="NotOneStretch"):
+            ledger.epochs.send(*again)
+    mine = root.of(ledger.node(6).address, Share.PROVIDER)[:1] * 2
+    with pytest.raises(Reverted, match="NotYours"):
+        ledger.epochs.send("claimMany", root.epoch, *several(root, mine), by=ledger.stranger)
 
 
 def test_a_claim_is_of_one_account_and_one_role(ledger: Ledger) -> None:

@@ -235,7 +235,7 @@ class Epochs(RuleBasedStateMachine):
     def claim(self, data: st.DataObject) -> None:
         if not self.standing(FINAL):
             self.posted(data)
-            self.ledger.evm.forward(WINDOW)
+            self.wait(WINDOW)
             self.finalise(data)
         if not self.standing(FINAL):
             return
@@ -314,4 +314,4 @@ class Epochs(RuleBasedStateMachine):
 
 
 TestEpochs = Epochs.TestCase
-TestEpochs.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestEpochs.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)

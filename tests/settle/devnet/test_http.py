@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from settle.devnet import Running, Settings, bounds, devnet_here
-from settle.devnet.errors import Rejected
+from settle.devnet.errors import Rejected, RpcError
 from settle.devnet.faucet import Faucet
 from settle.devnet.jsonrpc import answer
 from settle.devnet.methods import Methods
@@ -193,6 +193,24 @@ def test_any_bytes_have_an_answer(body: bytes) -> None:
         return name
 
     json.loads(trio.run(answer, body, call) or b"{}")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    at=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4),
+    cut=st.integers(0, 40),
+    tail=st.binary(max_size=3),
+)
+def test_any_bytes_are_a_transaction_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, at: list[tuple[int, int]], cut: int, tail: bytes
+) -> None:
+    ledger, _ = _methods(tmp_path_factory)
+    raw = bytearray(signed(ledger, 0, address(9), value=1, gas=21_000))
+    for place, octet in at:
+        raw[place % len(raw)] = octet
+    with suppress(RpcError):
+        ledger.submit(bytes(raw[: len(raw) - cut]) + tail)
+    ledger.seal()  # and what it took spoils no block
 
 
 _MADE: list[Any] = []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from settle.devnet import bounds
+from settle.devnet import bounds, engine
 from settle.devnet.engine import Call
 from settle.devnet.errors import RpcError
 
@@ -109,6 +110,24 @@ def test_one_bad_transaction_spoils_no_block(tmp_path: Path) -> None:
         ledger.submit(signed(ledger, 0, address(8), value=1, gas=21_000, nonce=1))
         ledger.seal()
         assert ledger.receipt(third) is not None
+
+
+def test_a_fault_of_the_evm_costs_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = engine._Vm.apply_transaction
+
+    def broken(self: Any, header: Any, transaction: Any) -> Any:
+        done = sound(self, header, transaction)
+        if transaction.value == 666:
+            raise ZeroDivisionError
+        return done
+
+    monkeypatch.setattr(engine._Vm, "apply_transaction", broken)
+    with chain(tmp_path) as ledger:
+        names = [ledger.submit(signed(ledger, i, address(9), value=v)) for i, v in enumerate((1, 666, 2))]
+        ledger.seal()
+        assert [ledger.receipt(name) is not None for name in names] == [True, False, True]
+        assert ledger.transaction(names[1]) is None
+        assert ledger.balance(address(9)) == 3
 
 
 def test_a_block_is_no_larger_than_its_gas(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ interface IEpochs {
     function claim(uint64 epoch, Line calldata first, bytes32[] calldata firstProof, Line calldata last, bytes32[] calldata lastProof)
         external
         returns (uint128);
+    /// @notice Several claims in one transaction. `lines` has the first and the last of each, in turn.
+    function claimMany(uint64 epoch, Line[] calldata lines, bytes32[][] calldata proofs) external;
     /// @notice Anyone, long after: what nobody claimed is the treasury's.
     function sweep(uint64 epoch) external;
 
