@@ -9,9 +9,11 @@ demo: setup
 	@$(BIN)/hallmark demo
 
 # In as many processes as there are cores, at most four; PYTEST_XDIST_AUTO_NUM_WORKERS=1 for a machine with little memory.
-# `.venv/bin/pytest` is the same in one process.
+# `.venv/bin/pytest` is the same in one process. In the folders' order: by their number of tests, the few and long ones
+# with real peers would be left for the end.
 test: setup
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --max-worker-restart 0 --dist loadscope
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --max-worker-restart 0 --dist loadscope \
+		--no-loadscope-reorder
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -79,6 +81,7 @@ bench: setup
 	@$(BIN)/python -m bench.uploads
 	@$(BIN)/python -m bench.soak
 	@$(BIN)/python -m bench.epochs
+	@$(BIN)/python -m bench.payout
 	@$(BIN)/python -m bench.storage
 	@$(BIN)/python -m bench.payments
 	@$(BIN)/python -m bench.pull

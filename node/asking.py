@@ -21,6 +21,7 @@ from .attempt import Answered, Question, attempt, ceiling_of
 from .auditing.record import is_disputed, of_offer
 from .auditing.words import in_words
 from .bounds import MAX_ATTEMPTS, MAX_UNREACHABLE, OFFER_SECONDS, RESTS
+from .chain.amounts import show_amount, typed_amount
 from .clock import now_ms
 from .control import Emit
 from .errors import CommandError, Exit
@@ -193,13 +194,13 @@ def _nobody(peer: Peer, question: Question) -> CommandError:
     if cheapest is not None and cheapest > question.max_price:
         return CommandError(
             Exit.NOT_FOUND,
-            f"the cheapest offer asks {cheapest}, you allow {question.max_price}",
-            f"Allow it: --max-price {cheapest}",
+            f"the cheapest offer asks {show_amount(cheapest)}, you allow {show_amount(question.max_price)}",
+            f"Allow it: --max-price {typed_amount(cheapest)}",
         )
     if costs and all(cost > _allowed(peer, question, o) for o, cost in costs.items()):
         return CommandError(
             Exit.PAYMENT,
-            f"the cheapest offer asks {cheapest}, and your limits leave less than any asks for",
+            f"the cheapest offer asks {show_amount(cheapest or 0)}, and your limits leave less than any asks for",
             "They are max_per_request, max_per_day and max_per_provider: hallmark config show",
         )
     return CommandError(

@@ -124,6 +124,7 @@ STRANGER_SECONDS = 60.0  # before the registry is asked again about one that it 
 SETTLE_SECONDS = 30.0  # that a settler may take to check a receipt, or to answer another one
 TREE_SECONDS = 60.0  # that fetching a whole epoch's lines may take
 SETTLE_ASKS, SETTLE_ASK_BURST = 5.0, 60.0  # questions a second of one peer: lines, trees, what was settled
+VERSION_SECONDS = 60  # in which a receipt that is here may come again with more signers; settlers' own exchange aside
 SETTLERS_AT_ONCE = 16  # that one settler, or a provider, talks to at the same time
 HAND_EVERY, HAND_BATCH = 2.0, 256  # seconds between two looks into the outbox; receipts of one look
 HAND_RETRY = (2.0, 300.0)  # seconds before settlers that took nothing are tried again: first, most

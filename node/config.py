@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,11 +23,14 @@ from wire.payment import MAX_WITHDRAW_DELAY, MIN_WITHDRAW_DELAY
 from wire.presence import Role
 from wire.tier import TIERS
 
+from .chain.amounts import AMOUNT, read_amount
 from .datadir import DataDir
 from .errors import CommandError, Exit
 
+AMOUNTS = (  # of tokens; inside, whole numbers of the smallest unit
+    "price", "price_per_1k", "risk_limit", "deposit", "max_per_request", "max_per_day", "max_per_provider",
+)  # fmt: skip
 RANGES = {
-    "price": (0, 2**128 - 1),
     "max_models": (1, 1024),
     "max_batch": (1, 1024),
     "memory": (2**28, 2**50),
@@ -36,14 +40,8 @@ RANGES = {
     "max_length": (1, 2**20),
     "quota": (0, 2**62),
     "upload_rate": (0, 2**62),
-    "price_per_1k": (0, 2**128 - 1),
-    "risk_limit": (0, 2**128 - 1),
     "withdraw_delay": (MIN_WITHDRAW_DELAY, MAX_WITHDRAW_DELAY),
     "coin_price": (0, 2**64 - 1),
-    "deposit": (0, 2**128 - 1),
-    "max_per_request": (0, 2**128 - 1),
-    "max_per_day": (0, 2**128 - 1),
-    "max_per_provider": (0, 2**128 - 1),
 }
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a size given as a text
 SIZES = ("quota", "upload_rate", "memory", "model_memory", "card_memory")
@@ -60,13 +58,15 @@ CHOICES = {
 @dataclass(frozen=True)
 class Config:
     """What a node runs with. Field names are the keys of config.toml and, in capitals after HALLMARK_, of the
-    environment; lists are comma-separated there, and prices by tier are `quorum=50,tee=20`."""
+    environment; lists are comma-separated there, and prices by tier are `quorum=0.5,tee=0.2`.
+
+    Amounts are whole numbers of the token's smallest unit here, and tokens (0.01) wherever a person writes them."""
 
     network: str = ""  # a name in <data-dir>/networks, or a path; "" where there is only one
     roles: tuple[str, ...] = ("hub",)
     listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
     bootstraps: tuple[str, ...] = ()
-    price: int = 0  # per request, in the token's smallest unit
+    price: int = 0  # per request
     tier_price: Mapping[str, int] = field(default_factory=dict)  # by tier, where it is not `price`
     price_per_1k: int = 0  # per 1,000 tokens that a generator answers with, beside `price`
     max_models: int = 8  # models held in memory at once
@@ -128,7 +128,7 @@ def load_config(directory: DataDir, flags: Mapping[str, Any]) -> Origins:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(), parse_float=Decimal)  # an amount such as 0.1, exactly
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -141,6 +141,8 @@ def _typed(name: str, value: Any, place: str) -> Any:
         return _costs(value, place)
     if isinstance(default, Mapping):
         return _prices(name, value, place)
+    if name in AMOUNTS:
+        return _amount(name, value, place)
     if name in SIZES and isinstance(value, str):
         value = _bytes(value)
     if isinstance(default, int):
@@ -159,34 +161,43 @@ def _typed(name: str, value: Any, place: str) -> Any:
     return tuple(dict.fromkeys(items))
 
 
-def _number(name: str, value: Any, place: str, of: str = "") -> int:
+def _amount(name: str, value: Any, place: str, of: str = "") -> int:
+    if isinstance(value, Decimal) and value.is_finite():
+        value = format(value, "f")
+    units = None if isinstance(value, bool) else read_amount(str(value))
+    if units is None:
+        raise CommandError(Exit.CONFIG, f"{place}: {name}{of} is {value!r}", AMOUNT)
+    return units
+
+
+def _number(name: str, value: Any, place: str) -> int:
     try:
         number = int(value)
     except (TypeError, ValueError):
         number = -1
     least, most = RANGES[name]
-    if not least <= number <= most or isinstance(value, bool | float):
+    if not least <= number <= most or isinstance(value, bool | float | Decimal):
         sizes = ', or a size such as "20 GiB"' if name in SIZES else ""
         wanted = f"{name} is a whole number, {least} to {most}{sizes}."
-        raise CommandError(Exit.CONFIG, f"{place}: {name}{of} is {value!r}", wanted)
+        raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", wanted)
     return number
 
 
 def _prices(name: str, value: Any, place: str) -> dict[str, int]:
-    """Prices by tier: a table of the file's, or texts such as "quorum=50"."""
+    """Prices by tier: a table of the file's, or texts such as "quorum=0.5"."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list | tuple):
         parts = [str(text).partition("=") for text in value]
         value = {tier.strip(): price for tier, _, price in parts}
     if not isinstance(value, dict):
-        example = "[tier_price] has a line for each tier that has a price of its own, such as quorum = 50."
+        example = "[tier_price] has a line for each tier that has a price of its own, such as quorum = 0.5."
         raise CommandError(Exit.CONFIG, f"{place}: {name} is {value!r}", example)
     for tier in value:
         if tier not in TIERS:
-            known = f"Tiers: {', '.join(TIERS)}. A tier's price, as a flag: quorum=50."
+            known = f"Tiers: {', '.join(TIERS)}. A tier's price, as a flag: quorum=0.5."
             raise CommandError(Exit.CONFIG, f"{place}: {name}: there is no tier {tier!r}", known)
-    return {tier: _number("price", price, place, f" of tier {tier}") for tier, price in value.items()}
+    return {tier: _amount("price", price, place, f" of tier {tier}") for tier, price in value.items()}
 
 
 def _costs(value: Any, place: str) -> dict[str, float]:

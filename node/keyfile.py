@@ -39,7 +39,11 @@ def load_key(path: Path) -> NodeKey:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text().strip()
     except FileNotFoundError:
-        raise CommandError(Exit.CONFIG, f"there is no peer in {path.parent} yet", "Run: hallmark init") from None
+        raise CommandError(
+            Exit.CONFIG,
+            f"there is no peer in {path.parent} yet",
+            "Run: hallmark init; or, to join a network: hallmark init --network FILE",
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(Exit.CONFIG, f"{path} cannot be read: {error}", "Restore it from a copy.") from error
     if mode & 0o077:

@@ -23,7 +23,8 @@ from .peer import Peer
 
 
 async def serve(directory: DataDir, config: Config, on_event: Callable[[dict[str, Any]], None]) -> Exit:
-    """Run until stopped; the exit code. Events: `ready`, `draining`, `stopped`."""
+    """Run until stopped; the exit code. Events: `ready`, `money` (on a network with a chain), `draining`,
+    `stopped`."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             stopping = trio.Event()
@@ -58,7 +59,7 @@ async def _run(
         async def run(name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
             return await run_here(peer, name, params, emit)
 
-        async with serve_control(directory.socket, run):
+        async with serve_control(directory.socket, run), trio.open_nursery() as nursery:
             on_event(
                 {
                     "event": "ready",
@@ -70,6 +71,8 @@ async def _run(
                     "can_settle": peer.chain is not None and "verifier" in peer.roles and "settler" not in peer.roles,
                 }
             )
+            if peer.chain is not None:
+                nursery.start_soon(_tell_money, peer, on_event)
             gc.freeze()  # what was made until now stays: to look through it again stops everything for 30 ms
             await stopping.wait()
             peer.draining = True
@@ -77,7 +80,13 @@ async def _run(
             with trio.move_on_after(DRAIN_SECONDS):
                 while peer.busy:
                     await peer.idle.wait(1.0)
+            nursery.cancel_scope.cancel()
     scope.cancel()
+
+
+async def _tell_money(peer: Peer, on_event: Callable[[dict[str, Any]], None]) -> None:
+    """Once: how this node stands on its chain. A peer is ready before the chain has answered."""
+    on_event({"event": "money"} | await run_chained(peer, "money", {}, lambda _: None))
 
 
 async def run_here(peer: Peer, name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:

@@ -193,6 +193,10 @@ class Channel:
         if scope.cancelled_caught:
             raise self._broken(ErrorCode.LINK_LOST, "it does not wait for its answer any more")
 
+    def finish(self) -> None:
+        """Within `while_wanted`: what is left is done even when the peer waits for nothing more."""
+        self._stream.on_end(None)
+
     @property
     def drained(self) -> bool:
         """Whether everything that came was also taken, so that the stream stands between two exchanges."""

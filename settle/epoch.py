@@ -120,6 +120,7 @@ class EpochMachine:
         self._agreed: dict[bytes, Agreed] = {}
         self._signed: dict[bytes, SignedRoot] = {}
         self.cancelled: set[bytes] = set()  # digests of roots that the contract will not take again
+        self.gone: set[bytes] = set()  # settlers with too little behind them by now: with theirs it takes no root
 
     @property
     def is_settler(self) -> bool:
@@ -192,9 +193,9 @@ class EpochMachine:
         stake = self.settlers.stakes.get(said.settler, 0)
         if stake > 0 and signed_by(said.settler, said.root.digest(self._domain), said.signature):
             self._signed[said.settler] = said
-        if not self.settlers.carry(self._signed):
+        signers = tuple(sorted(self._signed.keys() - self.gone))
+        if not self.settlers.carry(signers):
             return None
-        signers = tuple(sorted(self._signed))
         return Ready(said.root, signers, tuple(self._signed[a].signature for a in signers))
 
     # Everybody's side

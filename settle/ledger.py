@@ -62,6 +62,7 @@ class EpochFacts:
     hubs: Mapping[bytes, int]
     times: Timetable
     keys: Mapping[bytes, bytes] = field(default_factory=dict)  # the settlers' public keys
+    closed_at: int = 0  # when the epoch after it was opened, seconds: what is refused until then is not paid
 
     def settle(self, claims: Mapping[bytes, Claimed]) -> Settlement:
         """The epoch's lines over these receipts."""
@@ -163,4 +164,5 @@ class Ledger:
             hubs={address_of(key): stake for key, stake in hubs.items()},
             times=Timetable.after(int(await self.ask("openedAt", named, at=at)), seconds),
             keys={address_of(key): key for key in settlers},
+            closed_at=int(await self.ask("openedAt", closing["next"], at=at)),
         )

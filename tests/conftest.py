@@ -30,7 +30,7 @@ if IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """What stays together when several processes share the tests: a file, and the files that share the town's peers."""
+    """What stays together when several processes share the tests: a file, and a folder's files that share a town."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):
@@ -42,4 +42,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @cache
 def _scope(root: Path, file: str) -> str:
-    return "town" if "from .town import" in (root / file).read_text() else file
+    return f"{Path(file).parent}/town" if "from .town import" in (root / file).read_text() else file

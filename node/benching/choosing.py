@@ -11,6 +11,7 @@ from wire.manifest import SignedManifest
 from wire.offer import Offer
 
 from ..bounds import OFFER_SECONDS
+from ..chain.amounts import show_amount, typed_amount
 from ..clock import now_ms
 from ..control import Emit
 from ..errors import CommandError, Exit
@@ -72,6 +73,6 @@ def _beyond(offer: Offer, params: dict[str, Any]) -> CommandError:
         return CommandError(Exit.NOT_FOUND, f"{name} does not answer at tier {tier}", f"It answers at: {tiers}.")
     return CommandError(
         Exit.NOT_FOUND,
-        f"{name} asks {terms.price} a request, you allow {params['max_price']}",
-        f"Allow it: --max-price {terms.price}",
+        f"{name} asks {show_amount(terms.price)} a request, you allow {show_amount(params['max_price'])}",
+        f"Allow it: --max-price {typed_amount(terms.price)}",
     )

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..chain.amounts import show_amount
 from ..cli.screen import console, echo_json, size, table
 from . import bounds
 
@@ -135,7 +136,7 @@ def notes(done: Sequence[Row]) -> list[str]:
         prices = [r["price_per_1000"] for r in mine if r["price_per_1000"] is not None]
         found.append(
             f"  tensors: {sent} sent, {received} received"
-            + (f"; price of 1,000 items: {max(prices):,}" if prices else "")
+            + (f"; price of 1,000 items: {show_amount(max(prices))}" if prices else "")
         )
         for row in mine:
             if row["wrong"]:

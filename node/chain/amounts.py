@@ -1,29 +1,43 @@
-"""Amounts as people write them: tokens with a decimal point. Inside, all are whole numbers of the smallest unit."""
+"""Amounts as people write them: tokens, such as 1.5, or exactly in the smallest unit, such as 7u.
+
+One rule for all that a person types: flags, settings, the environment. On a network without a chain nothing is paid,
+and prices are recorded by the same rule.
+"""
 
 from __future__ import annotations
 
 import re
 
+from settle.amounts import UNIT, show_amount
+
 from ..errors import CommandError, Exit
 
-DECIMALS = 18
-UNIT = 10**DECIMALS
-_AMOUNT = re.compile(r"([0-9]{1,21})(?:\.([0-9]{1,18}))?")
+__all__ = ["AMOUNT", "UNIT", "parse_amount", "read_amount", "show_amount", "typed_amount"]
+
+AMOUNT = 'An amount of tokens: 12, or 0.5; or exactly, in the smallest unit (10^-18): "7u".'
+_TOKENS = re.compile(r"([0-9]{1,21})(?:\.([0-9]{1,18}))?")
+_UNITS = re.compile(r"([0-9]{1,39})u")
+
+
+def read_amount(text: str) -> int | None:
+    """The smallest units in "1.5" tokens or "7u", exactly; None for a text that is no amount below 2^128."""
+    text = text.strip()
+    if exact := _UNITS.fullmatch(text):
+        units = int(exact[1])
+    elif found := _TOKENS.fullmatch(text):
+        units = int(found[1]) * UNIT + int((found[2] or "").ljust(18, "0"))
+    else:
+        return None
+    return units if units < 1 << 128 else None
 
 
 def parse_amount(text: str) -> int:
-    """The smallest units in "1.5" tokens, exactly. CommandError for a text that is no amount, or is nothing."""
-    found = _AMOUNT.fullmatch(text.strip())
-    units = int(found[1]) * UNIT + int((found[2] or "").ljust(DECIMALS, "0")) if found else 0
-    if not 0 < units < 1 << 128:
-        raise CommandError(
-            Exit.USAGE, f"{text!r} is no amount", f"An amount of tokens: 12, or 0.5; at most {DECIMALS} places."
-        )
+    """As `read_amount`, of more than nothing; CommandError for any other text."""
+    if not (units := read_amount(text)):
+        raise CommandError(Exit.USAGE, f"{text!r} is no amount", AMOUNT)
     return units
 
 
-def show_amount(units: int) -> str:
-    """Exactly, as it would be written: 1.5."""
-    whole, part = divmod(abs(units), UNIT)
-    places = str(part).rjust(DECIMALS, "0").rstrip("0")
-    return f"{'-' if units < 0 else ''}{whole:,}{'.' if places else ''}{places}"
+def typed_amount(units: int) -> str:
+    """As it can be typed back: `show_amount` without commas."""
+    return show_amount(units).replace(",", "")

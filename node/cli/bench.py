@@ -16,6 +16,7 @@ from ..benching.suite import SUITES
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..running import run_operation
+from .amount import AmountParam
 from .screen import console, echo_json, everywhere
 from .tier import TierParam
 
@@ -62,8 +63,8 @@ def _dims(context: click.Context, parameter: click.Parameter, texts: tuple[str, 
     help=f"How each answer is to be proved: {', '.join(TIERS)}; quorum:8 for a committee of eight.",
 )  # fmt: skip
 @click.option(
-    "--max-price", type=click.IntRange(min=0), default=0, show_default=True,
-    help="Most to pay for a request, in the token's smallest unit.",
+    "--max-price", type=AmountParam(), default=0, show_default=True,
+    help="Most tokens to pay for a request, such as 0.01.",
 )  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(0.1, 600), default=30.0, show_default=True, help="Seconds a request.")
 @click.option("--dim", "dims", multiple=True, metavar="NAME=N", callback=_dims, help="The size of a free dim.")

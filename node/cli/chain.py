@@ -11,11 +11,13 @@ import trio
 
 from wire.errors import RecordError
 from wire.keys import show_address
+from wire.network import Network
 
 from ..config import load_config
-from ..datadir import find_data_dir
+from ..datadir import DataDir, find_data_dir
 from ..errors import CommandError, Exit
-from ..keyfile import load_key
+from ..keyfile import create_key, load_key
+from ..local import keep_network
 from ..networkfile import new_network, save_network
 from ..running import run_operation
 from .chaindev import command as dev
@@ -77,6 +79,9 @@ def deploy(
     place = out or Path(f"{name}.toml")
     if place.exists():
         raise CommandError(Exit.CONFIG, f"{place} exists already", "Choose another place: --out FILE")
+    if not directory.initialised:
+        directory.create()
+        create_key(directory.key)
     plan = Plan(
         rpcs=rpcs, name=name, verifiers=verifiers or (load_key(directory.key).peer_id,), bootstraps=bootstraps,
         committee=committee, epoch=epoch_seconds or 0, confirmations=confirmations, token=token_name, symbol=symbol,
@@ -88,6 +93,7 @@ def deploy(
     with Shown(as_json) as shown:
         network = trio.run(interruptible, lambda: found_network(directory, key, plan, shown))
     save_network(place, network)
+    elsewhere = _keep(directory, network)
     if as_json:
         echo_json({"event": "network", "file": str(place)} | describe(network))
         return
@@ -96,7 +102,19 @@ def deploy(
     )
     if any(shown_url(url).endswith("/…") for url in rpcs):
         click.echo("It has the RPC's whole URL: if there is a key in it, put another URL there before you hand it on.")
-    click.echo(f"\nNext, on every peer: hallmark serve --network {place}")
+    if elsewhere:
+        click.echo(f"This peer does not keep it: {elsewhere}.")
+    click.echo("\nNext, on every peer, with an account of its own (hallmark wallet new):")
+    click.echo(f"  hallmark serve --network {place} --passphrase-file FILE    and then: hallmark wallet faucet, stake")
+
+
+def _keep(directory: DataDir, network: Network) -> str:
+    """Make it a network of this peer's; why not, where that cannot be: what was deployed stays good."""
+    try:
+        keep_network(directory, network)
+    except CommandError as error:
+        return error.message
+    return ""
 
 
 @command.command("status")

@@ -8,15 +8,15 @@ from typing import Any
 import click
 import trio
 
+from ..chain.amounts import show_amount
 from ..datadir import find_data_dir
 from ..errors import Exit
 from ..running import run_operation
+from .amount import AmountParam
 from .progress import Shown
 from .screen import echo_json, everywhere, minute, show_table, table
 
-_DEPOSIT = click.option(
-    "--deposit", type=click.IntRange(1, 2**128 - 1), required=True, help="How much, in the token's smallest unit."
-)
+_DEPOSIT = click.option("--deposit", type=AmountParam(least=1), required=True, help="How many tokens, such as 1.5.")
 _BOOTSTRAP = click.option(
     "--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to start from; may be repeated."
 )
@@ -48,13 +48,13 @@ def ls(data_dir: str | None, as_json: bool) -> int:
     if found["paying"]:
         rows = table("paying from", ">deposit", ">owed", ">left", ">withdrawing", "provider")
         for row in found["paying"]:
-            cells = (str(row[name]) for name in ("deposit", "owed", "left"))
+            cells = (show_amount(row[name]) for name in ("deposit", "owed", "left"))
             rows.add_row(row["channel"][:16], *cells, _leaving(row), row["provider"])
         show_table(rows)
     if found["earning"]:
         rows = table("paid by", ">deposit", ">charged", ">claimed", ">unclaimed", ">withdrawing", "payer")
         for row in found["earning"]:
-            cells = (str(row[name]) for name in ("deposit", "charged", "claimed", "unclaimed"))
+            cells = (show_amount(row[name]) for name in ("deposit", "charged", "claimed", "unclaimed"))
             rows.add_row(row["channel"][:16], *cells, _leaving(row), row["payer"])
         show_table(rows)
     if not found["paying"] and not found["earning"]:
@@ -111,9 +111,9 @@ def close(channel: str, passphrase_file: str | None, data_dir: str | None, as_js
     if as_json:
         return int(Exit.OK)
     if found["done"]:
-        click.echo(f"Paid back: {found['amount']}" if found["amount"] else "There is nothing left in it.")
+        click.echo(f"Paid back: {show_amount(found['amount'])}" if found["amount"] else "There is nothing left in it.")
     else:
-        click.echo(f"On its way back: {found['amount']}, from {minute(found['until'] * 1000)}")
+        click.echo(f"On its way back: {show_amount(found['amount'])}, from {minute(found['until'] * 1000)}")
         click.echo(f"\nNext, in {found['seconds']} s: hallmark channel close {channel}")
     return int(Exit.OK)
 
@@ -125,7 +125,7 @@ def claim(passphrase_file: str | None, data_dir: str | None, as_json: bool) -> i
     """Claim all that this provider earned and has not claimed. It does that by itself when it is worth the gas."""
     found = _run(data_dir, as_json, "channel.claim", {}, passphrase_file=passphrase_file)
     if not as_json:
-        click.echo(f"Claimed: {found['claimed']}" if found["claimed"] else "There is nothing to claim.")
+        click.echo(f"Claimed: {show_amount(found['claimed'])}" if found["claimed"] else "There is nothing to claim.")
     return int(Exit.OK)
 
 
@@ -136,7 +136,7 @@ def restore(file: Path, data_dir: str | None, as_json: bool) -> int:
     """Take vouchers over from FILE, the backup that the setting voucher_backup names, after a store was lost."""
     found = _run(data_dir, as_json, "channel.restore", {"file": str(file.absolute())})
     if not as_json:
-        click.echo(f"Restored: {found['restored']} channel(s), {found['unclaimed']} to be claimed")
+        click.echo(f"Restored: {found['restored']} channel(s), {show_amount(found['unclaimed'])} to be claimed")
         if found["foreign"]:
             click.echo(f"Left out: {found['foreign']} that are not this peer's on this network")
         if found["damaged"]:
@@ -149,11 +149,11 @@ def restore(file: Path, data_dir: str | None, as_json: bool) -> int:
 def _filled(found: dict[str, Any], as_json: bool) -> int:
     if not as_json:
         click.echo(f"channel    {found['channel']}\nprovider   {found['provider']}")
-        click.echo(f"deposit    {found['deposit']}, of which {found['left']} are left")
+        click.echo(f"deposit    {show_amount(found['deposit'])}, of which {show_amount(found['left'])} are left")
     return int(Exit.OK)
 
 
 def _leaving(row: dict[str, Any]) -> str:
     if row["withdrawn_from"] is None:
         return "–"
-    return f"{row['withdrawing']} from {minute(row['withdrawn_from'] * 1000)}"
+    return f"{show_amount(row['withdrawing'])} from {minute(row['withdrawn_from'] * 1000)}"

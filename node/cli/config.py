@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from ..config import SIZES, load_config
+from ..chain.amounts import show_amount, typed_amount
+from ..config import AMOUNTS, SIZES, load_config
 from ..datadir import find_data_dir
 from .screen import console, echo_json, everywhere, size, table
 
@@ -34,7 +35,10 @@ def show(data_dir: str | None, as_json: bool) -> None:
     rows = table("setting", "value", "from")
     for name, value in values.items():
         if isinstance(value, dict):
-            value = tuple(f"{tier}={price}" for tier, price in value.items())
+            exact = name == "tier_price"
+            value = tuple(f"{key}={typed_amount(one) if exact else f'{one:g}'}" for key, one in value.items())
+        if name in AMOUNTS:
+            value = show_amount(value)
         large = name in SIZES and value >= 1 << 20
         shown = ", ".join(value) if isinstance(value, tuple) else size(value) if large else str(value)
         rows.add_row(name, shown or "–", found.origin[name])

@@ -18,6 +18,7 @@ from ..keyfile import load_key
 from ..local import find_network
 from ..networkfile import load_network
 from ..running import run_operation
+from .money import money_lines
 from .screen import echo_json, everywhere
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
         return
     yield from _peer(directory, {found.kind for found in report.probes if found.backend is not None})
     yield from _reach(directory, bootstraps)
+    yield from _money(directory)
 
 
 def _engines(report: ProbeReport) -> Iterator[Finding]:
@@ -143,6 +145,32 @@ def _attestation(directory: DataDir, config: Config) -> Iterator[Finding]:
             yield Finding(seen.name, seen.ok, seen.detail, seen.mend)
     except CommandError as error:  # the development attester's key
         yield Finding("attestation", False, error.message, error.next_step)
+
+
+def _money(directory: DataDir) -> Iterator[Finding]:
+    """How the peer stands on its network's chain, where it has one."""
+    from ..failures import explain
+
+    try:
+        if load_network(find_network(directory, load_config(directory, {}).config.network)).chain is None:
+            return
+        found = trio.run(run_operation, directory, {}, "money", {}, lambda _: None)
+    except BaseException as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        if failure.exit_code is not Exit.CONFIG:  # told by `_peer` already
+            yield Finding("chain", False, failure.message, failure.next_step)
+        return
+    if "problem" in found:
+        yield Finding("chain", False, found["problem"], "See which RPC answers: hallmark chain status")
+    else:
+        yield Finding("chain", True, f"{found['chain_id']} answers")
+    for label, text in money_lines(found):
+        if label != "chain":
+            yield Finding(label, True, text)
+    for one in found["lacks"]:
+        yield Finding("money", False, one["what"], one["next"])
 
 
 def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:

@@ -11,9 +11,11 @@ import trio
 
 from wire.tier import TIERS
 
+from ..chain.amounts import show_amount
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
 from ..running import run_operation
+from .amount import AmountParam
 from .progress import Shown
 from .screen import console, echo_json, everywhere, printable, table
 from .tier import TierParam
@@ -41,10 +43,10 @@ PREVIEW = 8  # values of an output shown to a person
 )
 @click.option(
     "--max-price",
-    type=click.IntRange(min=0),
+    type=AmountParam(),
     default=0,
     show_default=True,
-    help="Most to pay, in the token's smallest unit.",
+    help="Most tokens to pay, such as 0.01: hallmark quote MODEL.",
 )
 @click.option(
     "--policy", default="", type=click.Path(dir_okay=False), help="What you are ready to believe. Default: policy.toml."
@@ -169,6 +171,9 @@ def _show_proof(answer: dict[str, Any], receipt: Path | None, policy: str) -> No
         click.echo(f"check      {answer['check']['says']}")
         if answer["check"]["state"] == "waiting":
             click.echo(f"           how it ended: hallmark receipt export {answer['receipt_digest'][:16]} FILE")
+    if answer["price"]:
+        left = f", {show_amount(answer['left'])} left in the channel" if answer["left"] is not None else ""
+        click.echo(f"price      {show_amount(answer['price'])}{left}")
     click.echo("time       " + ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in answer["timing"].items()))
     if receipt:
         rules = f" --policy {policy}" if policy else ""

@@ -12,37 +12,50 @@ import click
 
 from ..errors import CommandError, Exit
 
-COMMANDS = {
-    "init": "make a peer: its key, its data directory, its network",
-    "id": "show this peer's id, key and address",
-    "serve": "run a peer",
-    "peers": "show who is connected and what they do",
-    "ps": "show what the node executes: memory, queue, rates",
-    "model": "add, find, show, pull, edit, withdraw, remove and export models",
-    "petname": "your own names for publishers",
-    "store": "check the disk, free space, pin models",
-    "infer": "ask a model, and get a proved answer",
-    "quote": "what an answer costs now, before anything is spent",
-    "channel": "payment channels: what is left in them, and what they earned",
-    "bench": "measure peers, or this machine: rate, latency, overhead",
-    "verify": "check a receipt, a benchmark or a fraud file, offline",
-    "receipt": "list and export the receipts that this peer keeps",
-    "fraud": "evidence of peers that broke their word",
-    "policy": "show what you are ready to believe",
-    "zk": "circuits, for answers with a proof",
-    "network": "make and show network files",
-    "wallet": "accounts that hold tokens: make one, see it, send",
-    "chain": "a chain of your own, contracts on any chain, and how it stands",
-    "stake": "put tokens behind your node, and see who has what at stake",
-    "unstake": "take tokens back, after a while",
-    "delegate": "put tokens behind another's node",
-    "epoch": "who earned what in an epoch, and when it is paid",
-    "claim": "have what you earned paid out",
-    "income": "what you earned and spent, and from where on a node pays",
-    "config": "show the settings and where each came from",
-    "doctor": "find what is wrong with this machine or peer",
-    "demo": "the whole path on this machine: seven peers, one proved answer",
+SECTIONS = {
+    "Running a peer": {
+        "init": "make a peer: its key, its data directory, its network",
+        "serve": "run a peer",
+        "id": "show this peer's id, key and address",
+        "peers": "show who is connected and what they do",
+        "ps": "show what the node executes: memory, queue, rates",
+        "network": "make and show network files",
+        "config": "show the settings and where each came from",
+        "store": "check the disk, free space, pin models",
+        "doctor": "find what is wrong with this machine or peer",
+    },
+    "Models": {
+        "model": "add, find, show, pull, edit, withdraw, remove and export models",
+        "petname": "your own names for publishers",
+        "zk": "circuits, for answers with a proof",
+    },
+    "Asking": {
+        "quote": "what an answer costs now, before anything is spent",
+        "infer": "ask a model, and get a proved answer",
+        "bench": "measure peers, or this machine: rate, latency, overhead",
+    },
+    "Checking": {
+        "verify": "check a receipt, a benchmark or a fraud file, offline",
+        "receipt": "list and export the receipts that this peer keeps",
+        "fraud": "evidence of peers that broke their word",
+        "policy": "show what you are ready to believe",
+    },
+    "Money": {
+        "chain": "a chain of your own, contracts on any chain, and how it stands",
+        "wallet": "accounts that hold tokens: make one, see it, send",
+        "channel": "payment channels: what is left in them, and what they earned",
+        "stake": "put tokens behind your node, and see who has what at stake",
+        "unstake": "take tokens back, after a while",
+        "delegate": "put tokens behind another's node",
+        "epoch": "who earned what in an epoch, and when it is paid",
+        "claim": "have what you earned paid out",
+        "income": "what you earned and spent, and from where on a node pays",
+    },
+    "All of it": {
+        "demo": "the whole path on this machine: seven peers, a proof, its price",
+    },
 }
+COMMANDS = {name: what for section in SECTIONS.values() for name, what in section.items()}
 
 
 class _Commands(click.Group):
@@ -59,8 +72,9 @@ class _Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<8}", what) for name, what in commands.items()])
 
 
 EPILOG = "Exit codes: " + ", ".join(f"{e.value} {e.name.lower().replace('_', ' ')}" for e in Exit) + "."

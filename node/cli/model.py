@@ -9,6 +9,7 @@ import click
 import trio
 
 from ..auditing.words import in_words
+from ..chain.amounts import show_amount
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .adding import add
@@ -102,7 +103,7 @@ def show(model: str, bootstraps: tuple[str, ...], data_dir: str | None, as_json:
         if record := in_words(offer["record"]):
             rows.add_row("", f"  its answers: {record}")
         for terms in offer["tiers"]:
-            rows.add_row("", f"  tier {terms['tier']}: price {terms['price']}{_added(terms)}")
+            rows.add_row("", f"  tier {terms['tier']}: price {show_amount(terms['price'])}{_added(terms)}")
     for peer_id in found["holders"]:
         rows.add_row("held by", peer_id)
     for b in found["benchmarks"]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import trio
 
+from ..chain.amounts import show_amount, typed_amount
 from ..datadir import find_data_dir
 from ..errors import Exit
 from ..running import run_operation
@@ -31,7 +32,7 @@ def command(
 ) -> int:  # fmt: skip
     """Say what an answer of MODEL (a CID or a name) costs now: per tier, per provider, and for how long.
 
-    Nothing is spent. AT MOST is what --max-price has to allow. Amounts are in the token's smallest unit.
+    Nothing is spent. AT MOST is what --max-price has to allow. Amounts are in tokens.
     """
     params = {"model": model, "tier": tier[0] if tier else "", "tokens": tokens}
     with Shown(as_json) as shown:
@@ -51,10 +52,10 @@ def _show(found: dict[str, Any]) -> None:
     columns = ["tier", ">price"] + ([">per 1,000 tokens"] if generates else []) + [">at most", ">holds"]
     rows = table(*columns, *([">in its channel"] if paid else []), "provider")
     for row in found["quotes"]:
-        cells = [row["tier"], str(row["price"])] + ([str(row["per_1k_tokens"])] if generates else [])
-        cells += [str(row["most"]), f"{row['holds_ms'] / 1000:.0f} s"]
+        cells = [row["tier"], show_amount(row["price"])] + ([show_amount(row["per_1k_tokens"])] if generates else [])
+        cells += [show_amount(row["most"]), f"{row['holds_ms'] / 1000:.0f} s"]
         if paid:
-            cells.append(str(row["left"]) if row["channel"] else "–")
+            cells.append(show_amount(row["left"]) if row["channel"] else "–")
         rows.add_row(*cells, row["provider"])
     show_table(rows)
     cheapest = min(found["quotes"], key=lambda row: row["most"])
@@ -63,4 +64,11 @@ def _show(found: dict[str, Any]) -> None:
     if not paid:
         console().print("\nThis network has no chain: prices are recorded, and nothing is paid.")
     elif cheapest["most"] > cheapest["left"]:
-        console().print(f"\nNext: hallmark channel open {cheapest['provider']} --deposit AMOUNT")
+        how, deposit = "topup" if cheapest["channel"] else "open", typed_amount(100 * cheapest["most"])
+        console().print(
+            f"\nNext, for 100 such answers: hallmark channel {how} {cheapest['provider']} --deposit {deposit}"
+        )
+    elif cheapest["most"]:
+        console().print(
+            f"\nNext: hallmark infer … --tier {cheapest['tier']} --max-price {typed_amount(cheapest['most'])}"
+        )

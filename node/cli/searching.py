@@ -8,6 +8,7 @@ import click
 import trio
 
 from ..bounds import MAX_SEARCHED
+from ..chain.amounts import show_amount
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
@@ -58,7 +59,7 @@ def _detail(m: dict[str, Any]) -> str:
     """Who offers and holds it, and how much it was used."""
     if m["providers"]:
         tiers = ", ".join(m["tiers"])
-        offers = f"{_count(m['providers'], 'provider')} from price {m['cheapest']} ({tiers})"
+        offers = f"{_count(m['providers'], 'provider')} from price {show_amount(m['cheapest'])} ({tiers})"
         offers += f", {m['disputed']} of them disputed" if m["disputed"] else ""
     else:
         offers = "no provider"

@@ -16,6 +16,8 @@ from ..local import initialise, keep_network
 from ..mirroring import read_policy
 from ..networkfile import load_network
 from ..petnames import load_petnames
+from .amount import AmountParam
+from .money import show_money
 from .screen import echo_json, everywhere
 
 
@@ -48,12 +50,12 @@ from .screen import echo_json, everywhere
     help="For the policy publishers; may be repeated.",
 )
 @click.option("--hub-tag", "hub_tags", multiple=True, metavar="TAG", help="For the policy tags; may be repeated.")
-@click.option("--price", type=click.IntRange(min=0), help="Asked per request, in the token's smallest unit.")
+@click.option("--price", type=AmountParam(), help="Tokens asked per request, such as 0.01.")
 @click.option(
     "--tier-price",
     multiple=True,
     metavar="TIER=PRICE",
-    help="Asked in one tier instead, such as quorum=50; may be repeated.",
+    help="Asked in one tier instead, such as quorum=0.05; may be repeated.",
 )
 @click.option("--account", metavar="NAME", help="Whose tokens are earned and spent here. Default: owner.")
 @click.option(
@@ -64,6 +66,8 @@ def command(data_dir: str | None, as_json: bool, network: str | None, **flags: A
     """Run a peer until Ctrl-C: the first lets work in hand finish, the second stops at once."""
     directory = find_data_dir(data_dir)
     name = _prepare(directory, network, as_json)
+    price = flags["price"]
+    flags["price"] = None if price is None else f"{price}u"
     config = load_config(directory, flags | {"network": name}).config
     read_policy(config, load_petnames(directory.petnames))  # a mistake is told now, and not by a service later
     logging.getLogger("hallmark").setLevel(logging.INFO)
@@ -102,6 +106,9 @@ def _show(as_json: bool, event: dict[str, Any]) -> None:
             )
         if event.get("can_settle"):
             click.echo("A verifier can settle epochs too, and earns a share: --role verifier --role settler\n")
+    elif event["event"] == "money":
+        show_money(event)
+        click.echo()
     elif event["event"] == "draining":
         left = f"{event['busy']} piece(s) of work in hand" if event["busy"] else "nothing in hand"
         click.echo(f"Stopping: {left}. Press Ctrl-C again to stop at once.")

@@ -183,6 +183,7 @@ def _create(
     click.echo(f"Account {config.account!r}: {show_address(key.address)}")
     echo_field("kept in", str(place))
     click.echo("\nKeep a copy of that file and of the passphrase: nobody can restore either.")
+    click.echo("\nNext: hallmark chain deploy, or on a network that has a chain: hallmark wallet faucet (of a devnet)")
 
 
 def _read_key(file: Path, config: Config) -> NodeKey:

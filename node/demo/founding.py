@@ -88,7 +88,8 @@ def _tell(url: str, network: Network, screen: Console) -> None:
     assert network.chain is not None
     named = {"registry": network.contract, "channels": network.chain.channels, "epochs": network.chain.epochs}
     where = "  ".join(f"{name} 0x{address.hex()[:8]}…" for name, address in named.items())
-    screen.print(f"  chain  {url} (a single sequencer of this demonstration's own)  {where}")
+    screen.print(f"  chain  {url}, a devnet: one process of this demonstration makes its blocks")
+    screen.print(f"         {where}")
 
 
 async def fund(bank: Bank, accounts: Sequence[bytes]) -> None:
@@ -111,6 +112,7 @@ async def put_down_bonds(members: Sequence[Member], screen: Console) -> None:
         await member.call("stake", asked, lambda _: None)
         screen.print(f"  bond   {member.name:<11} {amount // COIN:>4} for {', '.join(member.roles)}")
 
+    screen.print("  Each puts down a bond, tokens that it loses of when it cheats:")
     async with trio.open_nursery() as nursery:
         for member in members:
             nursery.start_soon(one, member)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from settle.chain import Chain, Event
 from settle.ledger import Ledger, Posted, Status
 from wire.canonical import decode
 from wire.fraud import MAX_FRAUD_FILE, FraudFile, fraud_digest
-from wire.keys import peer_id_of
 from wire.settlement import Share
 
 from ..chain.amounts import show_amount
@@ -22,7 +21,7 @@ from ..cli.screen import table
 from ..errors import CommandError, Exit
 from ..fraud.court import execute, submit
 from ..peer import Peer
-from .founding import Bank, next_epoch
+from .founding import EPOCH, Bank, next_epoch
 from .peers import Member, stop
 
 PATIENCE = 60.0  # seconds for four settlers on two slow cores to agree
@@ -56,29 +55,43 @@ async def settle(bank: Bank, peer: Peer, members: Sequence[Member], screen: Cons
     stands = await _until(chain, ledger, epoch, Status.POSTED)
     pot = int(await ledger.ask("potOf", epoch))
     screen.print(
-        f"  vouchers   the client's last voucher to {earner.name} says {show_amount(promised)}; claimed and collected: "
-        f"{show_amount(pot)}\n"
-        f"  epoch {epoch}    over (the chain's clock was moved on an hour): settlers signed a root of {stands.count} "
-        f"lines, {stands.root.hex()[:12]}…"
+        "  Voucher: a signed promise of all that is owed so far. Only the last one is ever taken to the chain.\n"
+        f"    the client's last one to {earner.name} says {show_amount(promised)}; claimed: {show_amount(pot)}\n"
+        "  Epoch: a span of time; what came in during it is divided at its end.\n"
+        f"    epoch {epoch} is over: nobody waited for it, this devnet's clock was moved on by {EPOCH // 60} minutes\n"
+        "  Root: one hash over the list of who gets how much for which receipt; settlers check them and sign it.\n"
+        f"    {stands.root.hex()[:16]}… over {stands.count} shares, signed by more than two thirds of their stake"
     )
     *_, window = await ledger.fixed()
     await bank.forward(window + 1)
     stands = await _until(chain, ledger, epoch, Status.FINAL)
-    screen.print(f"  final      nobody challenged it in {window // 60} minutes: lines are paid by proof")
+    screen.print(
+        "  Window: the time in which anybody can challenge a wrong root, and its signers lose their bonds.\n"
+        f"    {window // 60} minutes (the clock was moved again), nobody challenged it: the shares are paid"
+    )
     for member in members:
         if "settler" not in member.roles:  # these claim by themselves
             await member.call("claim", {"epoch": epoch}, lambda _: None)
     shares = await _paid(peer, ledger, epoch, members)
-    shares["treasury"] = {"the rest": pot - stands.total}
-    rows = table("who", "for", ">paid")
+    shares["treasury"] = {"the network": pot - stands.total}
+    rows = table("who", "as", ">paid")
+    columns = aligned([*(amount for roles in shares.values() for amount in roles.values()), pot])
     for name, roles in shares.items():
-        for role, amount in roles.items():
-            rows.add_row(name, role, show_amount(amount))
+        for role in roles:
+            rows.add_row(name, role, next(columns))
+    rows.add_row("", "together", next(columns))
     screen.print()
     screen.print(rows)
     if not sum(amount for roles in shares.values() for amount in roles.values()) == pot == promised:
         raise CommandError(Exit.INTERNAL, "the shares do not add up to what was promised", "Please report this.")
     return {"paid": promised, "epoch": epoch, "root": stands.root.hex(), "shares": shares}
+
+
+def aligned(amounts: Sequence[int]) -> Iterator[str]:
+    """Amounts with as many places as the longest of them needs, so that their points stand under each other."""
+    shown = [show_amount(amount).partition(".") for amount in amounts]
+    places = max((len(part) for _, _, part in shown), default=0)
+    return (whole + ("." + part.ljust(places, "0") if places else "") for whole, _, part in shown)
 
 
 async def _paid(peer: Peer, ledger: Ledger, epoch: int, members: Sequence[Member]) -> dict[str, dict[str, int]]:
@@ -113,9 +126,9 @@ async def slash(bank: Bank, peer: Peer, members: Sequence[Member], lie: Path, sc
     slashed = _one(done.events, "Slashed").values
     amount, reported = int(slashed["amount"]), int(slashed["reported"])
     screen.print(
-        f"\n  {liar.name} ({peer_id_of(liar.key.public)}) is gone; its bond is not.\n"
-        f"  {lie.name} on the chain, uncontested: slashed {show_amount(amount)}, "
-        f"{show_amount(reported)} of it for the client"
+        "\n  Bond: what a peer put down on the chain, and loses of when it cheats. It stays when the peer leaves.\n"
+        f"    the client sent {lie.name} to the chain; in the time to contest it (moved on, too) nobody did\n"
+        f"    {liar.name} loses {show_amount(amount)} of its bond, {show_amount(reported)} of that goes to the client"
     )
     return {"slashed": amount, "reported": reported}
 

@@ -95,7 +95,7 @@ def _die_with_parent() -> None:
 async def start(member: Member, bootstraps: Sequence[str]) -> None:
     """Start the process and wait for its ready line; CommandError with its last words when it does not come up."""
     program = ["-m", "node.demo.dishonest"] if not member.honest else ["-m", "node.cli", "serve", "--data-dir"]
-    flags = ["--json", "--price", str(member.price), *member.flags]
+    flags = ["--json", "--price", f"{member.price}u", *member.flags]
     for role in member.roles:
         flags += ["--role", role]
     for address in bootstraps:

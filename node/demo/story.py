@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ from .peers import Member, assemble, ending, start
 
 SETTLE_SECONDS = 30.0  # for gossip to bring both offers
 PRICE = COIN // 100  # of an honest answer
+CHECK_WIDTH = 100  # columns of what `hallmark verify` said
 DEPOSIT = COIN  # into each channel
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = (
@@ -182,6 +184,10 @@ async def _classify(
         answers.append((file, answer))
     screen.print()
     screen.print(rows)
+    screen.print(
+        "\nPaid without a transaction: the client signs a voucher over all that it owes so far, out of a deposit of "
+        f"{show_amount(DEPOSIT)},\nand only once an answer's certificate has convinced it."
+    )
     return answers
 
 
@@ -250,11 +256,21 @@ async def _check_offline(place: Path, receipt: Path, lie: Path, screen: Console)
         how = " (in a network namespace of its own)" if isolate else ""
         screen.print(f"  $ hallmark verify {path.name} --network demo.toml{how}: exit code {run.returncode}")
         for line in (run.stdout + run.stderr).decode().splitlines():
-            screen.print(f"    {line}")
+            _print_check(line, screen)
         if run.returncode != wanted:
             raise CommandError(
                 Exit.NOT_PROVED, f"verifying {path.name} ended with {run.returncode}", "Please report this."
             )
+
+
+def _print_check(line: str, screen: Console) -> None:
+    """A line of `hallmark verify`: folded under itself, and of the list of what was checked only how long it is."""
+    label, text = line[:12], line[12:]
+    if label.strip() == "checked":
+        names = text.split(", ")
+        text = f"{len(names)} things: {', '.join(names[:4])}, … {names[-1]}"
+    for number, part in enumerate(textwrap.wrap(text, CHECK_WIDTH) or [""]):
+        screen.print(f"    {label if number == 0 else ' ' * 12}{part}".rstrip())
 
 
 def _with_outputs(file: ReceiptFile, outputs: tuple[bytes, ...]) -> ReceiptFile:

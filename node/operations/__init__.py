@@ -40,6 +40,7 @@ CHAINED = {
     "wallet.balance": "wallet.show_balance",
     "wallet.send": "wallet.send_money",
     "chain.status": "chain.show_status",
+    "money": "money.show_money",
     "fraud.ls": "court.list_with_chain",
     "fraud.submit": "court.submit_fraud",
     "fraud.contest": "court.contest_fraud",

@@ -23,6 +23,7 @@ from wire.offer import Offer
 from wire.payment import payment_domain
 
 from ..catalogue import ask_offers
+from ..chain.amounts import show_amount
 from ..chain.opening import Purse, the_chain, the_sender
 from ..clock import now_ms
 from ..control import Emit
@@ -177,7 +178,7 @@ def _filled(payer: Payer) -> dict[str, Any]:
 
 async def _pay_in(spending: Spending, payer: Payer, amount: int, emit: Emit) -> None:
     name = peer_id_of(payer.book.provider)
-    emit({"event": "depositing", "text": f"paying {amount} into the channel with {name}"})
+    emit({"event": "depositing", "text": f"paying {show_amount(amount)} into the channel with {name}"})
     await spending.deposit(payer, amount)
 
 

@@ -37,13 +37,13 @@ async def list_epochs(purse: Purse, params: dict[str, Any], emit: Emit) -> dict[
     current = await ledger.current(at)
     rows = []
     for epoch in range(current, max(-1, current - int(params["limit"])), -1):
-        stands = await ledger.posted(epoch, at)
+        stands, revenue = await ledger.posted(epoch, at), int(await ledger.ask("potOf", epoch, at=at))
         rows.append(
             {
                 "epoch": epoch,
                 "opened_ms": int(await ledger.ask("openedAt", epoch, at=at)) * 1000,
-                "revenue": int(await ledger.ask("potOf", epoch, at=at)),
-                "status": _status(epoch, current, stands),
+                "revenue": revenue,
+                "status": _status(epoch, current, stands, revenue),
                 "lines": stands.count,
                 "total": stands.total,
             }
@@ -63,13 +63,14 @@ async def show_epoch(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str
             Exit.NOT_FOUND, f"epoch {epoch} has not begun: it is {current} now", "See: hallmark epoch ls"
         )
     stands, facts = await ledger.posted(epoch, at), await ledger.facts(epoch, at)
+    pot = int(await ledger.ask("potOf", epoch, at=at))
     told: dict[str, Any] = {
         "epoch": epoch,
         "begins_ms": (genesis + epoch * seconds) * 1000,
         "ends_ms": (genesis + (epoch + 1) * seconds) * 1000,
         "beacon": (await ledger.ask("beaconOf", epoch, at=at)).hex(),
-        "status": _status(epoch, current, stands),
-        "pot": int(await ledger.ask("potOf", epoch, at=at)),
+        "status": _status(epoch, current, stands, pot),
+        "pot": pot,
         "paid": int(await ledger.ask("paidOf", epoch, at=at)),
         "revenue": [] if facts is None else [_earned(node, amount) for node, amount in sorted(facts.revenue.items())],
         "settlers": [] if facts is None else [show_address(a) for a in facts.settlers.order],
@@ -144,8 +145,12 @@ async def claim(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
     return {"claimed": claimed, "unknown": [{"epoch": e, "why": why} for e, why in unknown.items()]}
 
 
-def _status(epoch: int, current: int, stands: Posted) -> str:
-    return "runs" if epoch >= current else _STATUS[stands.status]
+def _status(epoch: int, current: int, stands: Posted, revenue: int) -> str:
+    if epoch >= current:
+        return "runs"
+    if stands.status is Status.OPEN and not revenue:
+        return "nothing came in"  # so that no root is needed
+    return _STATUS[stands.status]
 
 
 def _earned(node: bytes, amount: int) -> dict[str, Any]:

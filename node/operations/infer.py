@@ -70,11 +70,18 @@ async def infer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any
         "tokens_in": receipt.usage.tokens_in,
         "tokens_out": receipt.usage.tokens_out,
         "price": int(receipt.price),
+        "left": _left(peer, answer.provider),
         "timing": {stage: round(ms, 2) for stage, ms in (finding | answer.timing).items()},
         "receipt": encoded,
         "receipt_digest": digest.hex(),
     }
     return await deliver(peer, question.tensors, answer, told, emit)
+
+
+def _left(peer: Peer, provider: bytes) -> int | None:
+    """What is left in the channel with this provider; None where there is none."""
+    payers = peer.spending.payers.values() if peer.spending else ()
+    return next((payer.left for payer in payers if payer.book.provider == provider), None)
 
 
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}

@@ -47,10 +47,18 @@ async def deposit_into(chain: Chain, sender: Sender, domain: Domain, book: Payer
     A deposit that was sent and not seen to its end is waited for here, and not made twice.
     """
     config, spec = book.config, chain.spec
-    purpose = f"{config.id(domain).hex()} {book.deposits}"
-    await sender.send(f"approve {purpose}", config.token, "HallmarkToken", "approve", spec.channels, amount)
-    await sender.send(f"deposit {purpose}", spec.channels, "Channels", "deposit", config_arguments(config), amount)
-    return replace(book, deposits=book.deposits + 1)
+    while True:
+        purpose = f"{config.id(domain).hex()} {book.deposits}"
+        allowed = int(await chain.call(config.token, "HallmarkToken", "allowance", sender.address, spec.channels))
+        if allowed < amount:  # what an attempt before this one approved may be less, and may be spent
+            approval = config.token, "HallmarkToken", "approve", spec.channels, amount
+            await sender.send(f"approve {purpose} {amount} over {allowed}", *approval)
+        done = await sender.send(
+            f"deposit {purpose}", spec.channels, "Channels", "deposit", config_arguments(config), amount
+        )
+        book = replace(book, deposits=book.deposits + 1)
+        if done.block > book.deposit.block:  # or else a process before this one made it, and it was seen there
+            return book
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Claiming:
         self._seen: int | None = None  # the last block that was looked at
         self._claiming = trio.Lock()
         self._warned = False
+        self._claimed = True  # since the till was emptied last, as far as this process knows
 
     async def run(self) -> None:
         """Look at the chain again and again, and claim what is due. A chain that is silent is asked less often."""
@@ -66,6 +67,8 @@ class Claiming:
     async def claim(self, *, everything: bool = False) -> int:
         """Claim what is due, or `everything` that was charged; how much. ChainError when that fails."""
         async with self._claiming:
+            if self._claimed and self._sender is not None:
+                await self._collect_left(self._sender)
             books = [payee.book for payee in self._earning.payees.values()]
             gas = 0 if everything else await read_gas_price(self._earning.chain) * self._coin_price
             batches = due(books, gas, self._earning.risk)
@@ -85,17 +88,30 @@ class Claiming:
         chain, domain = self._earning.chain, self._earning.domain
         digest = claim_digest(batch, domain)
         signature = self._key.sign(digest)
+        self._claimed = True
         try:
             done = await sender.send(
                 f"claim {digest.hex()}", chain.spec.channels, "Channels", "claimWithSignature",
                 claim_arguments(batch), signature[:64] + bytes([signature[64] + 27]),
             )  # fmt: skip
             await sender.send(f"collect {done.hash.hex()}", chain.spec.epochs, "Epochs", "collect", self._key.address)
+            self._claimed = False
         finally:  # whatever came of it: the next batch is made from what the chain says now
             await self._see_all(batch, chain, domain)
         got = sum(claim.adds for claim in batch)
         log.info("claimed %d from %d payment channel(s), for %d gas", got, len(batch), done.gas)
         return got
+
+    async def _collect_left(self, sender: Sender) -> None:
+        """Collect what was claimed by a process that died before it did."""
+        chain, till = self._earning.chain, self._earning.till
+        if till is None:
+            return
+        sums = await chain.call(chain.spec.channels, "Channels", "receivers", till, chain.spec.token)
+        if sums["totalClaimed"] > sums["totalSettled"]:
+            purpose = f"collect {till.hex()} {sums['totalClaimed']}"
+            await sender.send(purpose, chain.spec.epochs, "Epochs", "collect", self._key.address)
+        self._claimed = False
 
     async def _see_all(self, batch: Sequence[Claim], chain: Chain, domain: Domain) -> None:
         try:

@@ -12,6 +12,7 @@ from p2p import Channel
 from settle.chain import Chain, ChainError
 from settle.channel.faults import BadPayment
 from settle.channel.payee import Payee, check_channel, check_voucher, opened
+from storage.bounds import MAX_CHANNELS
 from wire.books import PayeeBook
 from wire.errors import ErrorCode, RemoteError
 from wire.inference import Ask
@@ -135,6 +136,9 @@ class Earning:
             raise RemoteError(ErrorCode.PAYMENT, "that payment channel has no deposit, or not one that is deep enough")
         if (known := self.payees.get(channel)) is not None:  # meanwhile
             return known
+        if len(self.payees) >= MAX_CHANNELS:  # one more on disk, and nothing at all would be written
+            text = "this provider keeps as many payment channels as it can: ask another"
+            raise RemoteError(ErrorCode.PAYMENT, text)
         payee = self.payees[channel] = self._payee(opened(payment, deposit))
         payee.see(deposit, trio.current_time())
         self.keeper.earned(channel, payee.book)

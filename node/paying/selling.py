@@ -17,6 +17,7 @@ from wire.offer import Terms
 from wire.payment import Owed, TopUp
 
 from ..bounds import TOP_UP_SECONDS
+from ..chain.amounts import show_amount
 from .keeping import Keeper
 
 
@@ -86,7 +87,8 @@ class Selling:
         if payee.take(said.voucher):
             self._keeper.earned(payee.id, payee.book)
         if (owed := await self._cover(amount)) is not None:
-            text = f"your vouchers are {payee.book.held.voucher.amount} in all, this answer needs {owed.needed}"
+            held = show_amount(payee.book.held.voucher.amount)
+            text = f"your vouchers are {held} in all, this answer needs {show_amount(owed.needed)}"
             raise RemoteError(ErrorCode.PAYMENT, text)
 
     async def _cover(self, amount: int) -> Owed | None:

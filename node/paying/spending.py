@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trio
+from msgspec.structs import replace
 
 from settle.chain import Chain, ChainError, Sender
 from settle.channel.budget import DAY_MS, Budget, Limits, Reserved
@@ -18,6 +19,7 @@ from wire.keys import address_of, peer_id_of
 from wire.offer import Offer
 from wire.payment import Owed, Payment, PaymentTerms, SignedVoucher, TopUp, Voucher, payment_domain, sign_voucher
 
+from ..chain.amounts import show_amount
 from ..clock import now_ms
 from ..local import Local
 from ..tiers.rung import NotProved, NotWanted
@@ -40,6 +42,7 @@ class Spending:
         limits = Limits(config.max_per_request, config.max_per_day, config.max_per_provider)
         self.budget = Budget(limits, local.store.payments.spent(now_ms() // DAY_MS - 1))
         self._opening: dict[bytes, trio.Lock] = {}
+        self._depositing = trio.Lock()  # the contract's allowance is one for all channels of the account
         self._stale: set[bytes] = set()
 
     def room(self, offer: Offer) -> int | None:
@@ -102,18 +105,19 @@ class Spending:
     async def _channel(self, offer: Offer, ceiling: int) -> Payer:
         """The channel for an answer, opened or topped up where this account's settings allow it."""
         payer = self.find(offer)
-        if payer is not None and payer.id in self._stale:
+        if payer is not None and (payer.id in self._stale or payer.left < ceiling):
             self._stale.discard(payer.id)
-            await self.look(payer)
+            await self.look(payer)  # a process that died may have filled it
         if payer is not None and payer.left >= ceiling:
             return payer
         name, amount = peer_id_of(offer.peer), self._local.config.deposit
         how = "topup" if payer else "open"
-        lacks = f"has {payer.left} left" if payer else "is not there"
+        lacks = f"has {show_amount(payer.left)} left" if payer else "is not there"
         by_hand = f"hallmark channel {how} {name} --deposit AMOUNT"
         if self.sender is None or not amount:
             why = "no account is unlocked here" if self.sender is None else "the setting deposit is 0"
-            raise Unpaid(f"the channel with it {lacks}, the answer may cost {ceiling}, and {why}. By hand: {by_hand}")
+            cost = f"the answer may cost {show_amount(ceiling)}"
+            raise Unpaid(f"the channel with it {lacks}, {cost}, and {why}. By hand: {by_hand}")
         if payer is None:
             payer = await self.open(offer)
         missing = ceiling - payer.left
@@ -138,7 +142,9 @@ class Spending:
         """Pay into a channel. ChainError, Unpaid."""
         if self.sender is None:
             raise Unpaid("no account is unlocked here that could pay into a channel")
-        payer.book = await deposit_into(self.chain, self.sender, self.domain, payer.book, amount)
+        async with self._depositing:
+            made = await deposit_into(self.chain, self.sender, self.domain, payer.book, amount)
+            payer.book = replace(payer.book, deposits=made.deposits)  # answers were paid meanwhile
         self.keeper.owed(payer.id, payer.book)
         await self.keeper.saved()
         await self.look(payer)

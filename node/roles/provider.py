@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import starmap
@@ -35,6 +35,7 @@ from ..bounds import (
     REST_MS,
     TENSOR_SECONDS,
 )
+from ..chain.amounts import show_amount
 from ..clock import now_ms
 from ..offering import Offering, Word
 from ..paying.pricing import most_tokens
@@ -170,7 +171,8 @@ class Provider:
         if asked is None:
             raise RemoteError(ErrorCode.UNSUPPORTED, f"this provider does not answer in tier {request.tier}")
         if request.max_price < asked.price:
-            raise RemoteError(ErrorCode.REFUSED, f"the price is {asked.price}, you allow {request.max_price}")
+            text = f"the price is {show_amount(asked.price)}, you allow {show_amount(request.max_price)}"
+            raise RemoteError(ErrorCode.REFUSED, text)
         try:
             check_headers(ask.inputs, ready.manifest.inputs, "inputs")
         except RecordError as error:
@@ -209,7 +211,7 @@ class Provider:
     async def _answer(self, channel: Channel, job: Job, units: int, agreed: Terms, selling: Selling | None) -> None:
         """Execute, sign, send; then the tier's evidence, on which work began beside the execution.
 
-        Only an answer that went out with all its evidence is charged.
+        Only an answer that went out, and has all its evidence, is charged.
         """
         request, started = job.request.request, now_ms()
         seconds = (request.deadline_ms - started) / 1000
@@ -227,13 +229,16 @@ class Provider:
             evidence.answer(receipt, execution.outputs)
             answer = Answer(receipt=receipt, outputs=tuple(t.header for t in execution.outputs))
             self._witness.note(receipt.receipt)
+            if selling is not None:
+                channel.finish()  # who has its answer does not get it for nothing by leaving before the proof
             await channel.send(answer, execution.outputs)
             self._peer.tally.called(request.model)
             proof = await evidence.proof()
         if proof is not None:
             if proof.reason and proof.certificate.quorum is None:
                 log.warning("an answer of ours was not certified: %s", proof.reason)
-            await send_proof(channel, proof)
+            with suppress(RemoteError) if selling else nullcontext():
+                await send_proof(channel, proof)
         if is_complete(request.tier, proof):
             if selling is not None:
                 selling.delivered(price)

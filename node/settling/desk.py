@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import trio
@@ -33,6 +33,7 @@ from ..bounds import (
     SETTLE_CHECKS,
     SETTLE_RATE,
     STRANGER_SECONDS,
+    VERSION_SECONDS,
 )
 from ..peer import Peer
 from ..signal import Signal
@@ -88,10 +89,11 @@ class Desk:
                 batch.written.set()
             await self._come.wait(float("inf"), since=seen)
 
-    async def take(self, file: ReceiptFile, giver: str, *, asked: bool = False) -> Settled:
+    async def take(self, file: ReceiptFile, giver: str, *, asked: bool = False, by_settler: bool = False) -> Settled:
         """Check a receipt and keep it; returns when it is on disk. RemoteError says why it is not kept.
 
-        `asked`: this settler fetched it, so nobody's rate is counted.
+        `asked`: this settler fetched it, so nobody's rate is counted. `by_settler`: it compares
+        its receipts with ours.
         """
         network, now = self._peer.network, self._clock.now()
         receipt = file.receipt.receipt
@@ -107,6 +109,9 @@ class Desk:
             raise RemoteError(ErrorCode.OVERLOADED, "you hand over more receipts than one may", after_ms=REST_MS)
         if len(self._waiting.receipts) >= MAX_RECEIPTS_WAITING:
             raise RemoteError(ErrorCode.OVERLOADED, "too many receipts wait for this settler's disk", after_ms=REST_MS)
+        known = self._held.get(digest)
+        if known is not None and not (asked or by_settler) and now - known.since_s > VERSION_SECONDS:
+            return Settled(receipt=digest, epoch=None)  # else one receipt's many certificates keep settlers apart
         found = await self._check(file)
         if not self._is_news(found):
             return Settled(receipt=digest, epoch=None)
@@ -130,6 +135,10 @@ class Desk:
     def has(self, version: bytes) -> bool:
         """Whether this version is here, and counts."""
         return version in self._receipts
+
+    def receipts_of(self, versions: Iterable[bytes]) -> frozenset[bytes]:
+        """The digests of these versions' receipts, as far as they are here."""
+        return frozenset(self._receipts[v] for v in versions if v in self._receipts)
 
     def file(self, version: bytes) -> bytes | None:
         """A version's receipt file, encoded. StoreDamaged when it is damaged."""

@@ -17,6 +17,7 @@ import trio
 from p2p import Channel
 from settle.epoch import EpochMachine, Proposal, Ready, Said
 from settle.ledger import EpochFacts
+from settle.stake import each
 from settle.tree import Tree
 from wire.canonical import decode
 from wire.errors import ErrorCode, RemoteError
@@ -63,6 +64,12 @@ class EpochWork:
         )
         self._own: dict[tuple[bytes, ...], tuple[Proposal, tuple[SettlementLine, ...]]] = {}
         self._saying = trio.Lock()  # one word after the other
+        self._signed = desk.receipts_of(versions)
+
+    @property
+    def signed(self) -> frozenset[bytes]:
+        """The receipts (digests) of the root that this settler signed, and that may still be posted."""
+        return self._signed if self.machine.locked is not None else frozenset()
 
     async def build(self, also: Collection[bytes] | None = None) -> Proposal:
         """What this settler finds over all it has; or, where others' versions are given, over those and what it had in
@@ -112,6 +119,7 @@ class EpochWork:
         mine = await self.answer(machine.judge, turn, proposal)
         if not isinstance(mine, Agreed):
             return None
+        machine.gone = await self._gone()
         carried, enough = trio.Event(), trio.Event()
 
         async def propose(address: bytes) -> None:
@@ -136,6 +144,13 @@ class EpochWork:
         if ready is None:
             await self._each(self._others, certify, until=enough)
         return ready
+
+    async def _gone(self) -> set[bytes]:
+        """Settlers with less than half of their stake left: the contract takes no root that one of them signed."""
+        chain, stakes = self._peer.chain, self.facts.settlers.stakes
+        assert chain is not None
+        left = await each(lambda a: chain.call(chain.domain.contract, "Registry", "stakeOf", a), list(stakes))
+        return {address for address, now in zip(stakes, left, strict=True) if now < stakes[address] // 2}
 
     @property
     def _others(self) -> list[bytes]:
@@ -260,7 +275,10 @@ class EpochWork:
     async def _write(self, word: Word, versions: Sequence[bytes]) -> bool:
         store = self._peer.local.store
         async with self._saying:
-            return await store.in_thread(store.settling.say, word, versions)
+            if not await store.in_thread(store.settling.say, word, versions):
+                return False
+            self._signed = self._desk.receipts_of(versions)
+            return True
 
 
 def parts_of(versions: Sequence[bytes]) -> list[tuple[bytes, ...]]:

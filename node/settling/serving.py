@@ -52,7 +52,8 @@ class SettleService:
         said = await channel.receive(SettleRequest, timeout=SETTLE_SECONDS)
         if isinstance(said, Settle):
             with self._peer.work():
-                await channel.send(await self._desk.take(said.file, channel.peer))
+                by_settler = self._watch.settles(address_of(public_of(channel.peer)))
+                await channel.send(await self._desk.take(said.file, channel.peer, by_settler=by_settler))
             return
         rates = self._fetches if isinstance(said, Fetch) else self._asks
         if not rates.take(channel.peer, trio.current_time()):

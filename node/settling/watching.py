@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from settle.bounds import RECEIPT_EPOCHS
 from settle.chain import Block, Chain
 from settle.challenges import Elsewhere, Known
 from settle.epoch import Proposal
@@ -43,6 +44,7 @@ class _Seen:
     posted: dict[tuple[int, bytes], tuple[EpochRoot, list[bytes]]] = field(default_factory=dict)
     fallen: list[tuple[int, bytes]] = field(default_factory=list)
     demanded: set[tuple[int, int]] = field(default_factory=set)
+    accused: set[bytes] = field(default_factory=set)  # receipts that a committee refused
 
 
 class Watch:
@@ -56,11 +58,13 @@ class Watch:
         self._works: dict[tuple[int, int], EpochWork] = {}  # by epoch, and by whose settlers sign it
         self._stands: dict[int, Posted] = {}
         self._paid: dict[int, frozenset[bytes]] = {}  # by epoch, the receipts that the root that stands pays
+        self._refused: dict[bytes, int] = {}  # receipts, and since when they are (seconds, the chain's)
         self._done: set[int] = set()
         self._seen = _Seen()
         self._rests: dict[int, int] = {}  # until when a turn of ours that failed is not tried again
         self._examined: set[tuple[int, bytes]] = set()
-        self._opening = trio.Lock()
+        self._opening, self._reading = trio.Lock(), trio.Lock()
+        self._looked = False  # before that it is not known what this settler signed of other epochs
 
     async def look(self) -> None:
         """One look."""
@@ -72,15 +76,33 @@ class Watch:
         await self._open(epoch)
         first = max(0, epoch - LOOK_BACK)
         await self._read_events(first, at)
+        await self._read_refusals(at)
         for past in range(first, epoch):
             if past not in self._done:
                 await self._look_at(past, at, now, window)
+        self._looked = True
+        self._forget(first)
         await self._desk.forget_old(first)
+
+    def _forget(self, first: int) -> None:
+        """Nothing more is done for epochs before this one."""
+        self._works = {key: work for key, work in self._works.items() if key[0] >= first}
+        self._stands = {epoch: stands for epoch, stands in self._stands.items() if epoch >= first}
+        self._paid = {epoch: paid for epoch, paid in self._paid.items() if epoch >= first}
+
+    def settles(self, address: bytes) -> bool:
+        """Whether it is one of those who settle an epoch that is looked at here."""
+        return any(address in work.facts.settlers.stakes for work in self._works.values())
 
     async def work_of(self, epoch: int) -> EpochWork | None:
         """The epoch's work here; None where it is not to be settled now."""
         at = await self._chain.head()
         self._clock.saw(at)
+        if not self._looked:  # what was signed here, of other epochs, is not known yet
+            return None
+        if epoch not in self._stands:  # it ended since the last look
+            await self._read_events(epoch, at)
+            await self._read_refusals(at)
         if (await self._ledger.posted(epoch, at)).status is not Status.OPEN:
             return None
         return await self._work(epoch, at)
@@ -131,7 +153,7 @@ class Watch:
                 return None
             key = epoch, facts.named
             if key not in self._works:
-                self._works[key] = EpochWork(self._peer, self._desk, self._clock, facts, lambda: self._spent(epoch))
+                self._works[key] = EpochWork(self._peer, self._desk, self._clock, facts, lambda: self._unpayable(facts))
                 await self._forget_cancelled(self._works[key], at)
             return self._works[key]
 
@@ -173,8 +195,11 @@ class Watch:
             await self._chores.post(ready)
 
     def _spent(self, epoch: int) -> set[bytes]:
-        """The receipts that other epochs' roots pay."""
-        return {digest for other, paid in self._paid.items() if other != epoch for digest in paid}
+        """The receipts that other epochs' roots pay, or may: what this settler signed can be posted at any time, and a
+        receipt that two roots pay brings down the later one."""
+        paid = [digests for other, digests in self._paid.items() if other != epoch]
+        signed = [work.signed for (of, _), work in self._works.items() if of != epoch and of not in self._done]
+        return {digest for digests in (*paid, *signed) for digest in digests}
 
     # An epoch with one
 
@@ -208,7 +233,7 @@ class Watch:
             facts = await self._ledger.facts(epoch, await self._chain.head())
             if facts is None:
                 return None
-            work = EpochWork(self._peer, self._desk, self._clock, facts, lambda: self._spent(epoch))
+            work = EpochWork(self._peer, self._desk, self._clock, facts, lambda: self._unpayable(facts))
         lines = await work.lines_of(Proposal(said[0].root, said[1]))
         return Kept(said[0].root, lines) if lines else None
 
@@ -221,12 +246,28 @@ class Watch:
             log.warning("epoch %d: nobody shows the lines of the root that was posted", facts.epoch)
             await self._chores.demand(root, at.number % max(1, root.count))
             return
-        refused = [d for d in kept.receipts if await self._is_refused(d)] if len(kept.receipts) <= 256 else []
+        accused = sorted(kept.receipts & self._seen.accused)
+        refused = [d for d in accused if 0 < await self._refused_at(d, at) < facts.closed_at]
         known = Known(facts.shares, facts.revenue, self._receipt, refused, await self._elsewhere(facts.epoch))
         await self._chores.challenge(kept, known)
 
-    async def _is_refused(self, digest: bytes) -> bool:
-        return bool(await self._chain.call(self._chain.spec.evidence, "Evidence", "isRefused", digest))
+    async def _read_refusals(self, at: Block) -> None:
+        """Learn which accusations of receipts that are here hold by now, and since when."""
+        for digest in [digest for digest in self._seen.accused if self._desk.receipt(digest) is not None]:
+            await self._refused_at(digest, at)
+
+    async def _refused_at(self, digest: bytes, at: Block) -> int:
+        """Since when a receipt is refused, seconds; 0 for one that is not."""
+        if digest not in self._refused:
+            place = self._chain.spec.evidence, "Evidence", "refusedAt"
+            if since := int(await self._chain.call(*place, digest, block=at.number)):
+                self._refused[digest] = since
+        return self._refused.get(digest, 0)
+
+    def _unpayable(self, facts: EpochFacts) -> set[bytes]:
+        """What this epoch's root must not pay: it would fall, and its signers be slashed."""
+        refused = {digest for digest, since in self._refused.items() if since < facts.closed_at}
+        return refused | self._spent(facts.epoch)
 
     async def _elsewhere(self, epoch: int) -> Callable[[bytes], Elsewhere | None]:
         """Where receipts are paid by roots that were there before this epoch's."""
@@ -274,13 +315,21 @@ class Watch:
                 await self._chores.claim(kept.root, run)
 
     async def _read_events(self, first_epoch: int, at: Block) -> None:
+        async with self._reading:
+            await self._read_since(first_epoch, at)
+
+    async def _read_since(self, first_epoch: int, at: Block) -> None:
         seen = self._seen
         if seen.until < 0:
-            opened = int(await self._ledger.ask("openedBlock", first_epoch, at=at))
+            oldest = max(0, first_epoch - RECEIPT_EPOCHS)  # whose receipts may still be paid
+            opened = int(await self._ledger.ask("openedBlock", oldest, at=at))
             seen.until = max(opened, self._chain.spec.from_block) - 1
         if at.number <= seen.until:
             return
-        for event in await self._chain.logs(self._chain.spec.epochs, "Epochs", EVENTS, seen.until + 1, at.number):
+        since = seen.until + 1
+        for event in await self._chain.logs(self._chain.spec.evidence, "Evidence", ["Accused"], since, at.number):
+            seen.accused.add(event.values["receipt"])
+        for event in await self._chain.logs(self._chain.spec.epochs, "Epochs", EVENTS, since, at.number):
             epoch, values = event.values["epoch"], event.values
             if event.name == "Posted":
                 root = EpochRoot(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..amounts import show_amount
 from .faults import OverBudget
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -63,7 +64,7 @@ class Budget:
         """Room for an answer that may cost `amount`; OverBudget where there is none."""
         room = self.room(provider, now_ms)
         if room is not None and amount > room:
-            raise OverBudget(f"the answer may cost {amount}, your limits leave {room}")
+            raise OverBudget(f"the answer may cost {show_amount(amount)}, your limits leave {show_amount(room)}")
         reserved = Reserved(provider, amount)
         self._reserved.add(reserved)
         return reserved

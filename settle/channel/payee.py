@@ -15,6 +15,7 @@ from wire.canonical import Amount
 from wire.eip712 import Domain
 from wire.payment import MAX_WITHDRAW_DELAY, ChannelConfig, Owed, Payment, PaymentTerms, SignedVoucher
 
+from ..amounts import show_amount
 from .faults import BadPayment, NotCovered
 
 
@@ -144,5 +145,6 @@ class Payee:
 
 
 def _short(deposit: Deposit, needed: int) -> str:
-    leaving = f", of which {deposit.withdrawing} are being withdrawn" if deposit.withdrawing else ""
-    return f"the channel's deposit is {deposit.balance}{leaving}; with this answer vouchers are {needed}: top it up"
+    leaving = f", of which {show_amount(deposit.withdrawing)} are being withdrawn" if deposit.withdrawing else ""
+    said = f"the channel's deposit is {show_amount(deposit.balance)}{leaving}"
+    return f"{said}; with this answer vouchers are {show_amount(needed)}: top it up"

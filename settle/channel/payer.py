@@ -3,7 +3,7 @@
 It owes the prices of the answers whose proof it accepted. A voucher covers these and the next step of each answer that
 is under way; an answer that does not hold leaves no trace in the next one. A provider's word that it charged more is
 believed only up to a voucher that this payer signed itself, and only when the end of an answer is not known (the link
-was lost, or this process is new); after that not again until it has given a proved answer.
+was lost, or this process is new); after that, through restarts too, not again until it has given a proved answer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from wire.canonical import Amount
 from wire.eip712 import Domain
 from wire.payment import Owed, Voucher
 
+from ..amounts import show_amount
 from .faults import Disputed, NotCovered
 
 
@@ -36,7 +37,7 @@ class Payer:
         self.domain = domain
         self.id = book.config.id(domain)
         self._open: set[Purchase] = set()
-        self._unsure = True  # a new process does not know how the last one's answers ended
+        self._unsure = not book.paid_on_trust  # a new process does not know how the last one's answers ended
 
     @property
     def outstanding(self) -> int:
@@ -63,7 +64,8 @@ class Payer:
         if ceiling < 0 or step <= 0:
             raise ValueError("a price below nothing, or steps that lead nowhere")
         if ceiling > self.left:
-            raise NotCovered(f"the channel has {self.left} left, the answer may cost {ceiling}", ceiling - self.left)
+            text = f"the channel has {show_amount(self.left)} left, the answer may cost {show_amount(ceiling)}"
+            raise NotCovered(text, ceiling - self.left)
         purchase = Purchase(ceiling, step)
         self._open.add(purchase)
         return purchase
@@ -88,10 +90,12 @@ class Payer:
         held = said.held
         mine = held is not None and held.voucher.channel == self.id
         if held is None or not mine or not held.is_signed(self.book.config.payer_authorizer, self.domain):
-            raise Disputed(f"it asks for vouchers of {said.needed} in all, and shows none that this payer signed")
+            asked = f"it asks for vouchers of {show_amount(said.needed)} in all"
+            raise Disputed(f"{asked}, and shows none that this payer signed")
         if not self._unsure or said.needed > held.voucher.amount + purchase.covered:
             owed = self.book.owed + self.outstanding
-            raise Disputed(f"it asks for vouchers of {said.needed} in all; the proved answers and this one are {owed}")
+            asked = f"it asks for vouchers of {show_amount(said.needed)} in all"
+            raise Disputed(f"{asked}; the proved answers and this one are {show_amount(owed)}")
         others = self._may_cost - purchase.ceiling  # they may be among what it charged, and are owed once accepted
         owed = max(self.book.owed, min(said.charged, held.voucher.amount) - others)
         amount = max(said.needed, owed + self.outstanding)
@@ -123,7 +127,8 @@ class Payer:
 
     def _check_deposit(self, amount: int) -> None:
         if amount > self.book.deposit.most:
-            raise NotCovered(f"vouchers of {amount} in all are more than the deposit", amount - self.book.deposit.most)
+            text = f"vouchers of {show_amount(amount)} in all are more than the deposit"
+            raise NotCovered(text, amount - self.book.deposit.most)
 
     def _check(self, purchase: Purchase) -> None:
         if purchase not in self._open:

@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from node.ballots import Count, count_ballots, kept_back
 from node.bounds import BALLOT_SECONDS
 from node.peer import Peer
+from node.signal import Signal
 from storage.frauds import Kept
 from tests.verify.scenes import Scene, bent, floats, key_of, some_hash
 from verify import Outputs
@@ -119,6 +120,7 @@ class Shelf:
 
     network: Network
     kept: list[Kept] = field(default_factory=list)
+    frauds_changed: Signal = field(default_factory=Signal)
 
     @property
     def store(self) -> Shelf:

@@ -54,6 +54,8 @@ class TestHelp:
         files = {path.stem for path in Path(node.cli.__file__).parent.glob("*.py")}
         assert files - {
             "__init__",
+            "amount",
+            "money",
             "__main__",
             "main",
             "screen",
@@ -243,10 +245,10 @@ class TestConfig:
         self, hallmark: Hallmark, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         home.mkdir()
-        (home / "config.toml").write_text("price = 7")
+        (home / "config.toml").write_text("price = 0.07")
         monkeypatch.setenv("HALLMARK_THREADS", "2")
         (told,) = hallmark("config", "show", "--json").lines
-        assert told["settings"]["price"] == {"value": 7, "origin": str(home / "config.toml")}
+        assert told["settings"]["price"] == {"value": 7 * 10**16, "origin": str(home / "config.toml")}
         assert told["settings"]["threads"] == {"value": 2, "origin": "environment"}
         assert told["settings"]["roles"] == {"value": ["hub"], "origin": "default"}
         ran = hallmark("config", "show")

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import tomli_w
 
-from node.config import Config, load_config
+from node.config import AMOUNTS, Config, load_config
 from node.datadir import DataDir
 from node.errors import CommandError, Exit
 from tests.verify.scenes import key_of
 
+TOKEN = 10**18
 JOIN = f"/ip4/10.0.0.1/tcp/4001/p2p/{key_of('someone').peer_id}"
 
 
@@ -49,7 +50,7 @@ def test_flags_over_environment_over_file_over_defaults(directory: DataDir, monk
     monkeypatch.setenv("HALLMARK_THREADS", "2")
     found = load_config(directory, {"price": 3, "network": None, "bootstraps": (), "roles": ()})
     config = found.config
-    assert (config.price, config.threads, config.max_models, config.network) == (3, 2, 11, "filed")
+    assert (config.price, config.threads, config.max_models, config.network) == (3 * TOKEN, 2, 11, "filed")
     assert config.roles == ("hub",)
     file = str(directory.config)
     origins = [found.origin[k] for k in ("price", "threads", "max_models", "network", "roles")]
@@ -84,13 +85,25 @@ def test_what_a_hub_mirrors_comes_from_each_source(directory: DataDir, monkeypat
 
 
 def test_prices_by_tier_come_from_each_source_as_a_whole(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory.config.write_text('price = 3\n[tier_price]\nquorum = 50\n"tee+quorum" = 80\n')
+    directory.config.write_text('price = 3\n[tier_price]\nquorum = 0.5\n"tee+quorum" = "80u"\n')
     found = load_config(directory, {"tier_price": ()})
-    assert (found.config.price, found.config.tier_price) == (3, {"quorum": 50, "tee+quorum": 80})
+    prices = {"quorum": TOKEN // 2, "tee+quorum": 80}
+    assert (found.config.price, found.config.tier_price) == (3 * TOKEN, prices)
     assert found.origin["tier_price"] == str(directory.config)
-    monkeypatch.setenv("HALLMARK_TIER_PRICE", "zk=9, quorum=0")
+    monkeypatch.setenv("HALLMARK_TIER_PRICE", "zk=9u, quorum=0")
     assert load_config(directory, {}).config.tier_price == {"zk": 9, "quorum": 0}
-    assert load_config(directory, {"tier_price": ("tee=4",)}).config.tier_price == {"tee": 4}
+    assert load_config(directory, {"tier_price": ("tee=0.04",)}).config.tier_price == {"tee": TOKEN // 25}
+
+
+@pytest.mark.parametrize(
+    ("written", "units"),
+    [("0.01", TOKEN // 100), ('"0.01"', TOKEN // 100), ("3", 3 * TOKEN), ('"7u"', 7), ("0", 0), ("1e-18", 1),
+     ("340282366920938463463.374607431768211455", 2**128 - 1)],
+)  # fmt: skip
+def test_amounts_are_tokens_exactly(directory: DataDir, written: str, units: int) -> None:
+    for name in AMOUNTS:
+        directory.config.write_text(f"{name} = {written}")
+        assert getattr(load_config(directory, {}).config, name) == units
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -101,8 +114,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"hub_publishers": 1}, "hub_publishers"),
     ({"pirce": 1}, "pirce"),
     ({"price": -1}, "price"),
-    ({"price": 2**128}, "price"),
-    ({"price": 1.0}, "price"),
+    ({"price": 2**69}, "price"),
+    ({"price": f"{2**128}u"}, "price"),
+    ({"price": 1e-19}, "price"),
+    ({"price": float("nan")}, "price"),
+    ({"deposit": "1,5"}, "deposit"),
+    ({"threads": 1.0}, "threads"),
     ({"price": True}, "price"),
     ({"price": "many"}, "price"),
     ({"price": [1]}, "price"),

@@ -22,6 +22,7 @@ class Pair(RuleBasedStateMachine):
         self.flows: list[dict[int, Flow]] = [{}, {}]
         self.sent: list[dict[int, bytearray]] = [{}, {}]
         self.read: list[dict[int, bytearray]] = [{}, {}]
+        self.cut = set[int]()  # streams that a side gave up, read or not
         self.chance = 0
 
     def flush(self, side: int, body: bytes = b"") -> None:
@@ -74,6 +75,7 @@ class Pair(RuleBasedStateMachine):
                 self.machines[side].finish(flow, self.now)
             else:
                 self.machines[side].reset(flow)
+                self.cut.add(flow.number)
             self.flush(side)
 
     @rule(side=st.integers(0, 1), size=st.integers(1, 500_000))
@@ -116,7 +118,7 @@ class Pair(RuleBasedStateMachine):
         for side in (0, 1):
             for number, flow in self.flows[side].items():
                 other = self.flows[1 - side].get(number)
-                if flow.reset or other is None or other.reset:
+                if flow.reset or other is None or other.reset or number in self.cut:
                     continue
                 while data := self.machines[side].read(flow, 1 << 20, self.now):
                     self.read[side][number] += data

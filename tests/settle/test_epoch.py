@@ -217,6 +217,17 @@ def test_a_signature_of_another_network_or_root_is_not_counted() -> None:
     ]  # fmt: skip
 
 
+def test_who_took_its_stake_away_signs_and_is_not_shown_to_the_contract() -> None:
+    nodes = town([1] * 4)
+    leader = next(n for n in nodes if n.key.address == n.settlers.proposer(EPOCH, 0))
+    proposal = leader.machine.propose(0, made(leader.receipts))
+    leader.machine.gone = {nodes[0].key.address}
+    found = [leader.machine.hear_signed(sign_root(proposal.root, n.key, DOMAIN)) for n in nodes]
+    assert found[:3] == [None] * 3
+    assert found[3] is not None
+    assert set(found[3].signers) == {n.key.address for n in nodes[1:]}
+
+
 def test_who_signed_stands_by_it_after_a_restart_until_the_contract_cancels_it() -> None:
     nodes = town([1] * 4)
     assert run_turn(nodes, 0) is not None

@@ -175,6 +175,31 @@ async def test_a_nonce_that_somebody_else_uses_is_told_and_may_be_tried_again(en
         assert await place.paid() == 1
 
 
+async def test_two_processes_that_send_from_one_account() -> None:
+    """Each with a journal of its own: what the other one displaced is told, and in the end everything happened once."""
+    async with place_on("devnet") as place, open_sender(place.chain, account(0), MemoryJournal()) as other:
+        displaced: list[str] = []
+
+        async def pay(sender: Sender, purpose: str) -> None:
+            amount = 1 if sender is other else 100  # what is the same to the last bit is one transaction
+            while True:
+                try:
+                    await place.pay(purpose, amount, sender=sender)
+                except Refused:
+                    displaced.append(purpose)
+                else:
+                    return
+
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                for number in range(6):
+                    for sender in (place.sender, other):
+                        nursery.start_soon(pay, sender, f"pay {number}")
+        assert displaced
+        assert await place.paid() == 606
+        assert place.sender.pending == other.pending == ()
+
+
 @needs_anvil
 async def test_a_chain_that_comes_up_late() -> None:
     port = free_port()

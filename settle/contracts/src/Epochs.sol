@@ -30,6 +30,7 @@ contract Epochs is Challenges, ReentrancyGuardTransient {
     struct Stretch {
         uint32 first;
         uint32 end;
+        uint128 paid;
     }
 
     error AboveTotal(uint128 amount);
@@ -190,8 +191,8 @@ contract Epochs is Challenges, ReentrancyGuardTransient {
         _prove(it.root, first, firstProof);
         _prove(it.root, last, lastProof);
         if (first.account != last.account || first.role != last.role) revert NotOneStretch();
-        _lengthen(_stretches[epoch][first.account][first.role], first.index, last.index);
         amount = (uint256(last.sumBefore) + last.amount - first.sumBefore).toUint128();
+        amount -= _lengthen(_stretches[epoch][first.account][first.role], first.index, last.index, amount);
         uint128 paid = _epochs[epoch].paid + amount;
         if (paid > it.total) revert AboveTotal(amount);
         _epochs[epoch].paid = paid;
@@ -212,13 +213,23 @@ contract Epochs is Challenges, ReentrancyGuardTransient {
         }
     }
 
-    function _lengthen(Stretch storage it, uint32 first, uint32 last) private {
-        if (first > last) revert NotOneStretch();
+    /// @notice Makes a stretch longer.
+    /// @dev It grows at either end, or to one that contains it: anybody may have a part of others' lines paid, and
+    /// the rest is still claimed at once.
+    /// @return paid what the lines were paid already
+    function _lengthen(Stretch storage it, uint32 first, uint32 last, uint128 amount) private returns (uint128 paid) {
         (uint32 begins, uint32 end) = (it.first, it.end);
-        if (end == 0) (it.first, it.end) = (first, last + 1);
-        else if (first == end) it.end = last + 1;
-        else if (last + 1 == begins) it.first = first;
-        else revert NotOneStretch();
+        if (first > last || (first == begins && last + 1 == end)) revert NotOneStretch();
+        if (end == 0 || (first <= begins && last + 1 >= end)) {
+            (it.first, it.end, paid) = (first, last + 1, it.paid);
+        } else if (first == end) {
+            it.end = last + 1;
+        } else if (last + 1 == begins) {
+            it.first = first;
+        } else {
+            revert NotOneStretch();
+        }
+        it.paid += amount - paid;
     }
 
     function _checkSigners(uint64 epoch, bytes32 digest, address[] calldata signers, bytes[] calldata signatures)

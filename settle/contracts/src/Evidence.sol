@@ -28,7 +28,7 @@ contract Evidence is Rulebook {
         bool contested;
         bool closed; // slashed, or dismissed
         address reporter;
-        uint64 until;
+        uint64 until; // when its window ends; of one that was contested and upheld, when that was
         bool upheld;
         bytes32 receipt;
     }
@@ -187,7 +187,9 @@ contract Evidence is Rulebook {
         it.closed = true;
         it.upheld = upheld;
         emit Ruled(fraud, upheld);
-        if (upheld) _slash(WRONG_ANSWER, fraud, it.culprit, it.reporter, _rules.wrongAnswerBps);
+        if (!upheld) return;
+        it.until = uint64(block.timestamp); // since now the receipt is refused
+        _slash(WRONG_ANSWER, fraud, it.culprit, it.reporter, _rules.wrongAnswerBps);
     }
 
     /// @inheritdoc IEvidence
@@ -215,8 +217,7 @@ contract Evidence is Rulebook {
 
     /// @inheritdoc IEvidence
     function isRefused(bytes32 receipt) external view returns (bool) {
-        Accusation storage it = _accusations[_fraudOf[receipt]];
-        return it.upheld || (it.until != 0 && !it.contested && block.timestamp >= it.until);
+        return refusedAt(receipt) != 0;
     }
 
     /// @inheritdoc IEvidence
@@ -252,6 +253,12 @@ contract Evidence is Rulebook {
     /// @notice Whether a key, by its x coordinate, signed these 32 bytes (BIP340).
     function isSchnorr(bytes32 key, bytes32 digest, bytes calldata signature) external view returns (bool) {
         return Bip340.verify(key, digest, signature);
+    }
+
+    /// @inheritdoc IEvidence
+    function refusedAt(bytes32 receipt) public view returns (uint64) {
+        Accusation storage it = _accusations[_fraudOf[receipt]];
+        return it.upheld || (!it.contested && block.timestamp >= it.until) ? it.until : 0;
     }
 
     // --------------------------------------------------------------------------------------------------------- private

@@ -38,6 +38,7 @@ contract Registry is IRegistry, EIP712, Settings, ReentrancyGuardTransient {
         uint128 assets;
         uint128 shares;
         uint128 unbonding; // of the shares
+        uint128 ownUnbonding; // of these, the owner's
         uint16 commission;
         uint16 nextCommission;
         uint64 nextFrom; // when `nextCommission` takes `commission`'s place; 0 for never
@@ -195,6 +196,7 @@ contract Registry is IRegistry, EIP712, Settings, ReentrancyGuardTransient {
         _leaving.push(Leaving(node, releaseAt, msg.sender, shares, _worth(it, shares)));
         _shares[node][msg.sender] = has - shares;
         it.unbonding += shares;
+        if (msg.sender == it.owner) it.ownUnbonding += shares;
         emit Unbonding(node, msg.sender, id, shares, releaseAt);
         _checkpoint(node);
     }
@@ -211,6 +213,7 @@ contract Registry is IRegistry, EIP712, Settings, ReentrancyGuardTransient {
         from.assets -= amount;
         from.shares -= it.shares;
         from.unbonding -= it.shares;
+        if (msg.sender == from.owner) from.ownUnbonding -= it.shares;
         emit Withdrawn(it.node, msg.sender, id, amount);
         token.safeTransfer(msg.sender, amount);
     }
@@ -226,7 +229,10 @@ contract Registry is IRegistry, EIP712, Settings, ReentrancyGuardTransient {
         if (bps > BPS) revert OutOfBounds("bps");
         Node storage it = _node[node];
         amount = uint128(uint256(it.assets).mulDiv(bps, BPS));
-        uint128 reported = reporter == address(0) ? 0 : uint128(uint256(amount).mulDiv(_parameters.reporterBps, BPS));
+        // At most half of what the owner loses itself: who reports itself does not live on what others delegated.
+        uint256 own = uint256(_worth(it, _shares[node][it.owner] + it.ownUnbonding)).mulDiv(bps, BPS);
+        uint256 share = Math.min(uint256(amount).mulDiv(_parameters.reporterBps, BPS), own / 2);
+        uint128 reported = reporter == address(0) ? 0 : uint128(share);
         address rest = _parameters.rest == address(0) ? BURNED : _parameters.rest;
         uint64 until = uint64(Math.max(it.jailedUntil, block.timestamp + _parameters.jailSeconds));
         it.assets -= amount;

@@ -154,8 +154,7 @@ def test_a_changed_token_is_found_where_it_stands(place: int, change: int, way: 
     tokens[place] = (tokens[place] + change) % VOCABULARY
     found = check(it, inputs, tokens)
     assert not any(found.gaps[:place])
-    assert found.gaps[place] > 0  # infinite, or so near a tie that no random model shows it in a hundred years
-    assert found.gaps[place] == float("inf") or found.gaps[place] > 1e-5
+    assert found.gaps[place] > 0  # infinite; or small where the draw was nearly a tie, which it is once in thousands
     if found.gaps[place] == float("inf"):
         assert len(found.scores) == len(found.gaps) == place + 1
 

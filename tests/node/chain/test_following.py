@@ -19,10 +19,13 @@ from node.datadir import DataDir
 from node.errors import CommandError
 from node.local import Local, keep_network, open_local
 from node.networkfile import load_network, save_network
-from settle.chain import ChainError
+from settle.chain import ChainError, open_chain
+from settle.deploy import devnet_terms
 from settle.registry import Opening, advanced, registry_of
-from tests.node.settling.village import village
+from tests.node.settling.village import network_of, village
+from tests.settle.anvil import tell
 from tests.settle.histories import DOMAIN, EPOCH, ETHER, GENESIS, SECONDS, START, History, Told, histories, key
+from tests.settle.town import deployed_devnet
 from tests.verify.scenes import Scene, bent, key_of
 from verify.committee import committee_for
 from verify.report import verify_file
@@ -127,6 +130,38 @@ async def test_a_chain_of_another_history_changes_nothing(tmp_path: Path) -> Non
     assert local.network == known == stored(local)
 
 
+async def test_a_reorganisation_of_the_depth_allowed_changes_no_epoch_that_counted(tmp_path: Path) -> None:
+    """An epoch that was opened in a block that is gone never was; the one opened instead is, and stays."""
+    depth = 3
+    async with deployed_devnet(devnet_terms(60)) as town:
+        shallow, town.spec = town.spec, msgspec.structs.replace(town.spec, confirmations=depth)
+        network = network_of(town, [key(0)])
+        async with town.open() as chain, open_chain(shallow, town.domain) as now:
+
+            async def opened(account: int) -> int:
+                async with town.sender(now, town.account(account)) as sender:
+                    done = await sender.send("open", shallow.epochs, "Epochs", "open")
+                return (await now.block(done.block)).timestamp
+
+            local, follow = following(tmp_path, chain, network)  # type: ignore[arg-type]
+            await town.forward(60)
+            await town.mine(depth)
+            first = await opened(1)
+            assert await follow.look() == 0
+            await tell(town.url, "anvil_reorg", 1, [])
+            await town.forward(7)
+            second = await opened(2)
+            assert second > first
+            await town.mine(depth)
+            assert await follow.look() == 1
+            followed = local.network
+            assert followed.from_ms == (second + shallow.lead) * 1000
+            await tell(town.url, "anvil_reorg", depth, [])
+            await town.mine(depth)
+            assert await follow.look() == 0
+            assert local.network == followed == load_network(local.directory.networks / f"{network.name}.toml")
+
+
 async def test_an_rpc_that_is_behind_changes_nothing(tmp_path: Path) -> None:
     chain = Told(HISTORY, newest=5 * EPOCH)
     local, follow = following(tmp_path, chain)
@@ -218,6 +253,7 @@ async def test_a_peer_that_runs_follows_and_starts_again_without_its_chain(tmp_p
     async with village(tmp_path, settlers=1, epoch=10) as place:
         (peer,) = place.peers
         began = peer.network
+        await place.town.forward(10)
         with trio.fail_after(60):
             while peer.network.epoch == 0:  # noqa: ASYNC110 — the wall clock's doing
                 await trio.sleep(0.1)

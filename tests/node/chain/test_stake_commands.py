@@ -91,7 +91,7 @@ def test_a_user_stakes_and_takes_back(here: Hallmark, home: Path) -> None:
 
 def test_income_of_who_earned_nothing(here: Hallmark, home: Path) -> None:
     (home / "config.toml").write_text(
-        "price = 1000000000000000\n[costs]\npower_watts = 300\npower_price = 0.2\nrent = 20\ncapacity = 3600\n"
+        "price = 0.001\n[costs]\npower_watts = 300\npower_price = 0.2\nrent = 20\ncapacity = 3600\n"
     )
     ran = here("income")
     assert ran.code == 0, ran.err

@@ -70,6 +70,10 @@ class FakeChain:
         self._ask()
         if function == "tillOf":
             return CONFIG.receiver
+        if function == "allowance":
+            return 0
+        if function == "receivers":
+            return {"totalClaimed": 0, "totalSettled": 0}
         state = self.deposits.get(args[0], EMPTY)
         if function == "channels":
             return {"balance": int(state.balance), "totalClaimed": int(state.claimed)}

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
+from node.paying import earning
 from node.paying.claiming import Claiming
 from node.paying.earning import Earning
 from node.paying.keeping import Keeper
@@ -234,6 +235,20 @@ class TestTheChain:
             async with scene.selling(PRICE, config=empty):
                 pass
         assert empty.id(DOMAIN) not in scene.earning.payees  # strangers' inventions are not kept
+
+    async def test_channels_beyond_the_bound_are_refused_and_those_that_are_known_go_on(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One more on disk than there may be, and nothing more would be written."""
+        monkeypatch.setattr(earning, "MAX_CHANNELS", 1)
+        await scene.sell(PRICE)
+        another = replace(CONFIG, salt=b"\7" * 32)
+        scene.chain.happens(another.id(DOMAIN), balance=1000)
+        with refused():
+            async with scene.selling(PRICE, config=another):
+                pass
+        await scene.sell(2 * PRICE)
+        assert scene.charged == 2 * PRICE
 
     async def test_a_new_channel_waits_for_the_chain_and_a_known_one_does_not(self, scene: Scene) -> None:
         scene.chain.down = True

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
+from node.chain.amounts import typed_amount
 from tests.node.processes.choir import story
 from tests.node.processes.running import until
 
@@ -36,8 +39,17 @@ def test_without_a_channel_nothing_is_asked_and_the_command_is_said(town: Paid) 
     assert f"hallmark channel open {town.provider.key.peer_id} --deposit AMOUNT" in ended.json["message"]
 
 
+def test_a_node_says_how_it_stands_and_what_is_missing(town: Paid) -> None:
+    told = trio.run(partial(town.provider.call, "money"))
+    assert (told["unlocked"], told["gas_low"], told["registered"], told["active"]) == (True, False, False, [])
+    assert told["tokens"] == 0
+    (lack,) = told["lacks"]
+    assert f"--role provider --data-dir {town.provider.directory.path}" in lack["next"]
+    assert lack["next"].startswith("hallmark stake ")
+
+
 def test_a_channel_is_opened(town: Paid) -> None:
-    ended = town.payer.run("channel", "open", town.provider.key.peer_id, "--deposit", 20 * PRICE, "--json")
+    ended = town.payer.run("channel", "open", town.provider.key.peer_id, "--deposit", f"{20 * PRICE}u", "--json")
     assert ended.code == 0, ended.said
     assert (ended.json["deposit"], ended.json["left"]) == (20 * PRICE, 20 * PRICE)
     assert town.tokens(account(1).address) == TOKEN - 20 * PRICE
@@ -56,7 +68,7 @@ def test_an_answer_that_a_quorum_proved_is_paid(town: Paid) -> None:
 def test_more_than_the_payer_allows_is_not_asked(town: Paid) -> None:
     ended = town.infer(price=PRICE - 1)
     assert ended.code == 5, ended.said
-    assert f"--max-price {PRICE}" in ended.json["next"]
+    assert f"--max-price {typed_amount(PRICE)}" in ended.json["next"]
 
 
 @pytest.mark.parametrize("who", ["provider", "payer"])
@@ -106,12 +118,12 @@ def test_a_story_is_paid_while_it_is_told(town: Paid, tmp_path: Path) -> None:
     cid = town.publish(story(tmp_path / "story"))
     ceiling = PRICE + 400 * PER_1K // 1000
     told = ("infer", cid, "--prompt", "Once upon a time", "--input", "max_tokens=400", "--json", "--max-price")
-    refused = town.payer.run(*told, ceiling - 1)
+    refused = town.payer.run(*told, f"{ceiling - 1}u")
     assert refused.code == 5, refused.said
-    assert f"--max-price {ceiling}" in refused.json["next"]
-    ended = town.payer.run("channel", "topup", town.provider.key.peer_id, "--deposit", ceiling, "--json")
+    assert f"--max-price {typed_amount(ceiling)}" in refused.json["next"]
+    ended = town.payer.run("channel", "topup", town.provider.key.peer_id, "--deposit", f"{ceiling}u", "--json")
     assert ended.code == 0, ended.said
-    ended = town.payer.run(*told, ceiling)
+    ended = town.payer.run(*told, f"{ceiling}u")
     assert ended.code == 0, ended.said
     price = PRICE + ended.json["tokens_out"] * PER_1K // 1000
     assert ended.json["price"] == price > 100 * PER_1K // 1000  # a step is what 64 tokens cost

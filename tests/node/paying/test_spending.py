@@ -149,7 +149,7 @@ class TestWhatIsOwed:
         with pytest.raises(NotProved), (await scene.buy()).ending():
             raise NotProved("it is wrong")
         bought = await scene.buy()
-        with refused("the proved answers and this one are 20"):
+        with refused("the proved answers and this one are 0.00000000000000002 "):
             bought.top_up(Owed(charged=Amount(20), needed=Amount(30), held=voucher(20)), 0)
         assert scene.owed == PRICE
 
@@ -173,10 +173,10 @@ class TestWhatIsOwed:
 class TestBudgets:
     async def test_no_answer_over_a_limit_is_bought(self, store: Store, nursery_: trio.Nursery) -> None:
         scene = Scene(store, nursery_, max_per_request=15, max_per_provider=25)
-        with refused("may cost 16, your limits leave 15"):
+        with refused("may cost 0.000000000000000016, your limits leave 0.000000000000000015"):
             await scene.buy(ceiling=16)
         await scene.paid(15)
-        with refused("your limits leave 10"):
+        with refused("your limits leave 0.00000000000000001 "):
             await scene.buy(ceiling=11)
         await scene.paid(10)
         assert scene.spending.room(OFFER) == 0

@@ -59,7 +59,7 @@ class Paid:
         trio.run(self.chain.forward, seconds)
 
     def infer(self, *more: object, price: int = PRICE) -> Ended:
-        words = ("infer", self.cid, "--input", f"x={json.dumps([made.ROW])}", "--max-price", price)
+        words = ("infer", self.cid, "--input", f"x={json.dumps([made.ROW])}", "--max-price", f"{price}u")
         return self.payer.run(*words, *more, "--json")
 
     def publish(self, path: Path) -> str:
@@ -104,7 +104,12 @@ def come_up(place: Path) -> Iterator[Paid]:
             nodes[name] = Node(directories[name], keys[name], roles, price=PRICE if name == "provider" else 0)
             ending.callback(nodes[name].kill)
         _settings(directories["payer"], account(1), {})
-        more = {"risk_limit": str(RISK), "voucher_backup": str(backup), "withdraw_delay": 900, "price_per_1k": PER_1K}
+        more = {
+            "risk_limit": f"{RISK}u",
+            "voucher_backup": str(backup),
+            "withdraw_delay": 900,
+            "price_per_1k": f"{PER_1K}u",
+        }
         _settings(directories["provider"], account(2), more)
         trio.run(chain.give, account(1).address, TOKEN)
         nodes["provider"].start()

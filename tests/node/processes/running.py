@@ -151,14 +151,14 @@ class Node:
     directory: DataDir
     key: NodeKey
     roles: tuple[str, ...]
-    price: int = 0
+    price: int = 0  # in the smallest unit
     program: tuple[str, ...] = ("-m", "node.cli", "serve", "--data-dir")
     process: subprocess.Popen[bytes] | None = None
     ready: Event = field(default_factory=dict)
 
     def launch(self, *bootstraps: str) -> None:
         """Start the process; `wait_ready` waits for its first word."""
-        flags = [str(self.directory.path), "--json", "--price", str(self.price)]
+        flags = [str(self.directory.path), "--json", "--price", f"{self.price}u"]
         flags += [word for role in self.roles for word in ("--role", role)]
         flags += [word for address in bootstraps for word in ("--bootstrap", address)]
         with self.out.open("wb") as out, self.log.open("ab") as log:

@@ -52,7 +52,9 @@ async def _offered(town: Town, client: Peer, peer: Peer, model: bytes, cid: str)
         lambda: hallmark("model", "show", cid, "--bootstrap", town.a.address, directory=town.desk())
     )
     assert shown.code == 0, shown.said
-    assert {"tier signed: price 3", "tier quorum: price 7"} <= {line.strip() for line in shown.out.splitlines()}
+    assert {f"tier {tier}: price 0.00000000000000000{price}" for tier, price in (("signed", 3), ("quorum", 7))} <= {
+        line.strip() for line in shown.out.splitlines()
+    }
 
     signed = peer.local.store.models.get(model)
     assert signed is not None
@@ -70,7 +72,7 @@ async def _offered(town: Town, client: Peer, peer: Peer, model: bytes, cid: str)
     assert us > 0
     assert size > len(answered.signers) * 64
     cheaper = tuple(replace(terms, price=Amount(3)) for terms in offer.tiers)
-    with pytest.raises(RemoteError, match="the price is 7, you allow 3"):
+    with pytest.raises(RemoteError, match=r"the price is 0\.000000000000000007, you allow 0\.000000000000000003"):
         await ask("quorum", replace(offer, tiers=cheaper))
 
     await run_here(peer, "model.rm", {"model": cid}, lambda _: None)

@@ -25,7 +25,7 @@ class Deal(Scene):
     asker: str = "payer"
 
     @cached_property
-    def network(self) -> Network:  # type: ignore[override]
+    def network(self) -> Network:
         return self.on
 
     @property
@@ -37,7 +37,7 @@ class Deal(Scene):
         return key_of(self.asker)
 
     @cached_property
-    def request(self) -> SignedRequest:  # type: ignore[override]
+    def request(self) -> SignedRequest:
         return self.ask(
             nonce=keccak256(b"nonce" + self.number.to_bytes(8, "big")),
             max_price=Amount(self.price),
@@ -46,5 +46,5 @@ class Deal(Scene):
         )
 
     @cached_property
-    def receipt(self) -> SignedReceipt:  # type: ignore[override]
+    def receipt(self) -> SignedReceipt:
         return self.answer(price=Amount(self.price), started_ms=self.at_ms - 10, finished_ms=self.at_ms)

@@ -112,6 +112,20 @@ async def test_the_same_receipt_again_changes_nothing_and_more_signers_replace_f
         assert not desk.has(payable(slim(few), NETWORK).version)
 
 
+async def test_after_a_minute_only_settlers_bring_other_certificates_of_a_receipt(store: Store) -> None:
+    """Who has all votes can make very many, each of which counts before the last one: fed to settlers one by one, they
+    would never have the same."""
+    whole = deal()
+    few = bent(whole.file, certificate=whole.certificate([0, 1, 2]))
+    async with a_desk(store) as desk:
+        await desk.take(slim(few), "giver")
+    async with a_desk(store, at_s=NOW // 1000 + 61) as desk:
+        assert (await desk.take(slim(whole.file), "giver")).receipt == whole.receipt_digest
+        assert desk.has(payable(slim(few), NETWORK).version)
+        await desk.take(slim(whole.file), "a settler", by_settler=True)
+        assert desk.has(payable(slim(whole.file), NETWORK).version)
+
+
 async def test_what_does_not_hold_is_refused_for_good(store: Store) -> None:
     async with a_desk(store) as desk:
         bare = file()

@@ -17,7 +17,7 @@ from node.peer import Peer
 from settle.epoch import Ready
 from settle.lines import Claimed, Settlement, Shares, lines_of
 from settle.tree import Tree
-from tests.settle.anvil import needs_anvil
+from tests.settle.contracts.bonds import SETTLER
 from tests.settle.town import TOKEN
 from tests.verify.scenes import key_of
 from verify.settling import slim
@@ -28,9 +28,7 @@ from wire.settlement import AskTree, EpochRoot, Settle, Settled, SettlementLine,
 from wire.settlement import Tree as SomeLines
 
 from .deals import Deal
-from .village import BOND, Village, settle_in, village
-
-pytestmark = needs_anvil
+from .village import BOND, Village, register, served, settle_in, village
 
 T = TypeVar("T")
 PRICE = 10_000
@@ -268,3 +266,29 @@ async def test_an_honest_roots_demanded_line_is_shown(tmp_path: Path) -> None:
         await town.forward(11)
         await soon(lambda: root_of(place, epoch, 2), "the root is final")
         assert await place.balance(attacker) == 9 * TOKEN
+
+
+async def test_an_epoch_whose_settlers_are_gone_is_settled_by_those_of_a_later_one(tmp_path: Path) -> None:
+    """Both settlers of an epoch never run; who joined later rolls it over and signs it: its revenue is not stuck."""
+    async with village(tmp_path, settlers=2, up=0) as place:
+        town, newcomer = place.town, key_of("newcomer")
+        epoch = await place.earn(PRICE)
+        await town.forward(20)
+        async with town.open() as chain, town.sender(chain, town.account(0)) as sender:
+            await sender.send("open", town.spec.epochs, "Epochs", "open")  # with the two as its settlers
+        await register(town, newcomer, town.account(3), SETTLER, 10 * BOND)
+        directory = settle_in(tmp_path / "newcomer", newcomer, place.network)
+        async with open_peer(directory, Config(roles=("settler",)), serving=True, account=town.account(3)) as peer:
+            await served(peer)
+
+            async def is_open() -> bool:
+                return bool(await place.ask("openedAt", await place.ask("current")))
+
+            for _ in range(6):
+                await town.forward(20)
+                await soon(is_open, "an epoch is opened")
+            said = await soon(lambda: root_of(place, epoch, 1), "a root by those who came later")
+            named: Any = await place.ask("settlersOf", epoch)
+            assert named["named"] >= epoch + 1 + 4
+        expected = lines_of([], {key_of("provider").address: PRICE}, SHARES, (), {}, bytes(32))
+        assert said["root"] == Tree.of(expected.lines).root

@@ -14,7 +14,6 @@ from node.opening import open_peer
 from settle.accounts import create
 from settle.deploy import devnet_terms
 from tests.node.processes.running import Node, eventually
-from tests.settle.anvil import needs_anvil
 from tests.settle.contracts.bonds import PROVIDER, SETTLER, VERIFIER
 from tests.settle.town import deployed_devnet
 from tests.verify.scenes import key_of
@@ -22,8 +21,6 @@ from wire.keys import NodeKey
 
 from .deals import Deal
 from .village import Village, network_of, register, settle_in
-
-pytestmark = needs_anvil
 
 PRICE = 10_000
 

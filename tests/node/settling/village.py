@@ -110,11 +110,11 @@ async def village(place: Path, settlers: int = 3, epoch: int = 20, up: int | Non
             while any(len(peer.host.connected()) < len(peers) - 1 for peer in peers):  # noqa: ASYNC110 — gossip's doing
                 await trio.sleep(0.05)
             for peer in peers:
-                await _served(peer)
+                await served(peer)
         yield Village(town, network, peers, place)
 
 
-async def _served(peer: Peer) -> None:
+async def served(peer: Peer) -> None:
     """Return once it settles: it asks its chain a few things before."""
     while True:
         try:

@@ -146,6 +146,16 @@ class TestDisagreement:
             channel.answer(again, owed(30, 40, voucher(30)), used=0)
         assert channel.book.owed == 20
 
+    def test_a_restart_does_not_make_it_believed_again(self) -> None:
+        """A command is a process of its own: each would believe once."""
+        channel = payer()
+        channel.lose(channel.begin(10, 10))
+        channel.answer(channel.begin(10, 10), owed(10, 20, voucher(10)), used=0)
+        again = payer(channel.book)
+        with pytest.raises(Disputed):
+            again.answer(again.begin(10, 10), owed(20, 30, voucher(20)), used=0)
+        assert again.book.owed == 10
+
     def test_a_proved_answer_earns_that_trust_again(self) -> None:
         channel = payer()
         channel.lose(channel.begin(10, 10))

@@ -107,3 +107,19 @@ RULES: dict[str, Any] = {
 def judged(bonds: Bonds, **changes: Any) -> Contract:
     """Evidence over this registry's nodes. Who may slash is still to be set."""
     return bonds.evm.deploy("Evidence", bonds.registry.address, RULES | changes, bonds.deployer.address)
+
+
+SOME = b"\x77" * 32  # an evidence's name
+
+
+def with_slashers() -> Bonds:
+    """Accounts 1 and 2 may slash."""
+    made = Bonds()
+    made.slashers(made.evm.account(1).address, made.evm.account(2).address)
+    return made
+
+
+def slash(bonds: Bonds, node: bytes, bps: int, reporter: int = 50, by: int = 1) -> Any:
+    """What the event says of a slash for some evidence."""
+    to = bonds.evm.account(reporter).address
+    return bonds.registry.send("slash", node, bps, SOME, to, by=bonds.evm.account(by)).event("Slashed").values

@@ -87,6 +87,7 @@ def test_nobody_contests_and_it_holds(court: Court) -> None:
         court.show("execute", fraud)
     court.evm.forward(until - court.evm.now)
     assert court.evidence.call("isRefused", case.receipt_digest)  # nobody has to execute it first
+    assert court.evidence.call("refusedAt", case.receipt_digest) == until
     said = court.evidence.send("execute", fraud, by=court.evm.account(51)).event("Shown").values
     assert said == {"fraud": fraud, "kind": 4, "culprit": court.provider, "reporter": court.reporter.address}
     assert court.behind(court.provider) == before // 2
@@ -113,6 +114,7 @@ def test_contested_it_holds_when_the_settlers_say_so(court: Court) -> None:
         court.show("execute", fraud)
     ruling = court.ruling(fraud, True, court.case.keys[:3])
     court.evidence.send("rule", *ruling)
+    assert court.evidence.call("refusedAt", court.case.receipt_digest) == court.evm.now
     assert court.evidence.call("isRefused", court.case.receipt_digest)
     assert court.behind(court.provider) == before // 2
     assert court.bonds.has(court.reporter.address) == before // 10

@@ -216,4 +216,4 @@ class Channels(RuleBasedStateMachine):
 
 
 TestChannels = Channels.TestCase
-TestChannels.settings = settings(max_examples=20, stateful_step_count=40)
+TestChannels.settings = settings(max_examples=12, stateful_step_count=40)

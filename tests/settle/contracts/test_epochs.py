@@ -341,7 +341,7 @@ def test_no_line_is_paid_twice(ledger: Ledger) -> None:
     root, owner = final(ledger), ledger.owner(6)
     p = root.of(ledger.node(6).address, Share.PROVIDER)
     ledger.claim(root, p[2], p[3], owner)
-    again = [(2, 3), (2, 2), (3, 3), (1, 2), (3, 4), (0, 5), (1, 5)]
+    again = [(2, 3), (2, 2), (3, 3), (1, 2), (3, 4)]
     apart = [(0, 0), (5, 5)]
     for first, last in again + apart:
         with pytest.raises(Reverted, match="NotOneStretch"):
@@ -352,6 +352,20 @@ def test_no_line_is_paid_twice(ledger: Ledger) -> None:
         "first": p[0], "end": p[5] + 1,
     }  # fmt: skip
     assert ledger.has(owner.address) == 6 * ETHER * 60 // 100
+
+
+def test_who_has_a_part_of_anothers_lines_paid_does_not_lock_the_rest(ledger: Ledger) -> None:
+    """Anyone may have a verifier paid. Its own claim, of all its lines at once, is paid what is left of them."""
+    root, node = final(ledger), ledger.node(0).address
+    v = root.of(node, Share.VERIFIER)
+    each = root.lines[v[0]].amount
+    for first, last, adds in [(v[2], v[2], 1), (v[1], v[3], 2), (v[0], v[-1], len(v) - 3)]:
+        done = ledger.claim(root, first, last, ledger.stranger)
+        assert done.event("Paid").values["amount"] == adds * each
+        assert ledger.epochs.call("stretchOf", root.epoch, node, Share.VERIFIER) == {"first": first, "end": last + 1}
+    for first, last in [(v[0], v[-1]), (v[0], v[2]), (v[2], v[-1]), (v[1], v[1])]:
+        with pytest.raises(Reverted, match="NotOneStretch"):
+            ledger.claim(root, first, last, ledger.stranger)
 
 
 def test_several_claims_go_in_one_transaction(ledger: Ledger) -> None:

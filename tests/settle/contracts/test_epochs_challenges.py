@@ -189,12 +189,14 @@ def test_a_gap_needs_its_neighbours(scene: Scene) -> None:
         survives(ledger, "Orphan", root.epoch, *several(root, places), given)
 
 
-def test_a_receipt_that_a_quorum_refused() -> None:
-    court = Court()
-    court.accuse()
+def paying_the_accused(court: Court, *, before: bool) -> tuple[int, Root, int, int]:
+    """A root that pays a receipt which is refused by now, since before the next epoch was opened or after; its epoch,
+    the place of that line, and of another one."""
     epochs, domain = court.epochs, court.case.network.domain
     court.bonds.token.send("transfer", epochs.call("tillOf", court.provider), 100)
-    court.evm.forward(DAY)  # nobody contested it
+    if before:
+        court.accuse()
+        court.evm.forward(DAY)  # nobody contested it
     epoch = epochs.send("collect", court.provider).event("Collected").values["epoch"]
     court.evm.forward(EPOCH_SECONDS)
     epochs.send("open")
@@ -204,10 +206,29 @@ def test_a_receipt_that_a_quorum_refused() -> None:
     signers = sorted(court.case.keys, key=lambda key: key.address)
     signatures = [key.sign(EPOCH_ROOT.digest(domain, *root.values)) for key in signers]
     epochs.send("post", *root.values, [key.address for key in signers], signatures)
+    if not before:
+        court.accuse()
+        court.evm.forward(DAY)
+    assert court.evidence.call("isRefused", digest)
     other, line = (0, 1) if lines[1].receipt == digest else (1, 0)
+    return epoch, root, line, other
+
+
+def test_a_receipt_that_a_quorum_refused() -> None:
+    court = Court()
+    epoch, root, line, other = paying_the_accused(court, before=True)
     with pytest.raises(Reverted, match="NothingWrong"):
-        epochs.send("challengeRefused", epoch, *root.shown(other))
-    assert epochs.send("challengeRefused", epoch, *root.shown(line)).event("Challenged").values["reason"] == "refused"
+        court.epochs.send("challengeRefused", epoch, *root.shown(other))
+    done = court.epochs.send("challengeRefused", epoch, *root.shown(line))
+    assert done.event("Challenged").values["reason"] == "refused"
+
+
+def test_a_receipt_that_was_refused_when_its_settlers_had_signed_is_not_their_fault() -> None:
+    """Else who has an answer refused just behind a root brings honest settlers down, and has a part of their bonds."""
+    court = Court()
+    epoch, root, line, _ = paying_the_accused(court, before=False)
+    with pytest.raises(Reverted, match="NothingWrong"):
+        court.epochs.send("challengeRefused", epoch, *root.shown(line))
 
 
 def test_a_receipt_that_an_earlier_root_pays(scene: Scene) -> None:

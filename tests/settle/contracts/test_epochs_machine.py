@@ -20,6 +20,7 @@ from wire.inference import SignedReceipt
 from wire.keys import NodeKey
 from wire.settlement import SettlementLine, Share
 
+from .bonds import DAY
 from .ledger import ANSWER, DEMAND, EPOCH, PROVIDERS, SETTLERS, WINDOW, Ledger, Root, fit, fresh, struct
 
 OPEN, POSTED, FINAL = range(3)
@@ -92,6 +93,7 @@ class Epochs(RuleBasedStateMachine):
             self.answer(PROVIDERS[0], 3 * ETHER, 5)
             self.answer(PROVIDERS[1], 2 * ETHER, -1)
             self.ledger.next_epoch()
+        self.ledger.epochs.send("open")  # an epoch ends with the opening of another
         epoch = data.draw(st.sampled_from(self.ended()))
         it = self.known[epoch]
         root = self.ledger.honest(epoch, [self.claimed(r) for r in self.receipts if r not in self.taken])
@@ -144,7 +146,7 @@ class Epochs(RuleBasedStateMachine):
         self.fallen(epoch)
 
     def fallen(self, epoch: int) -> None:
-        """The signers are punished, and mend their stakes; the bonds of open demands go back."""
+        """The signers are punished, mend their stakes and leave jail; the bonds of open demands go back."""
         it = self.known[epoch]
         root = it.root
         assert root is not None
@@ -154,6 +156,9 @@ class Epochs(RuleBasedStateMachine):
         for i in SETTLERS:
             lost = 1_000 * ETHER - self.ledger.registry.call("stakeOf", self.ledger.node(i).address)
             self.ledger.bond(self.ledger.node(i).address, lost, self.ledger.owner(i))
+        self.ledger.evm.forward(DAY)
+        for i in SETTLERS:  # in jail they do not count for an epoch that closes meanwhile
+            self.ledger.registry.send("unjail", self.ledger.node(i).address, by=self.ledger.owner(i))
         for index in it.demands:
             self.ledger.epochs.send("release", *args, index)
             self.bonds -= DEMAND

@@ -12,24 +12,30 @@ from wire.chain import BIND
 from wire.eip712 import Domain
 from wire.keys import NodeKey
 
-from .bonds import BURNED, DAY, HUB, PARAMETERS, PROVIDER, ROLES, SETTLER, VERIFIER, Bonds, bind, uncompressed
+from .bonds import (
+    BURNED,
+    DAY,
+    HUB,
+    PARAMETERS,
+    PROVIDER,
+    ROLES,
+    SETTLER,
+    SOME,
+    VERIFIER,
+    Bonds,
+    bind,
+    slash,
+    uncompressed,
+    with_slashers,
+)
 from .desk import for_tests
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-SOME = b"\x77" * 32  # an evidence's name
 
 
 @pytest.fixture
 def bonds() -> Bonds:
-    """Accounts 1 and 2 may slash."""
-    made = Bonds()
-    made.slashers(made.evm.account(1).address, made.evm.account(2).address)
-    return made
-
-
-def slash(bonds: Bonds, node: bytes, bps: int, reporter: int = 50, by: int = 1) -> Any:
-    to = bonds.evm.account(reporter).address
-    return bonds.registry.send("slash", node, bps, SOME, to, by=bonds.evm.account(by)).event("Slashed").values
+    return with_slashers()
 
 
 # ------------------------------------------------------------------------------------------------------- registering
@@ -268,6 +274,25 @@ def test_without_a_reporter_all_is_the_rest(bonds: Bonds) -> None:
     node = bonds.joined(0)
     bonds.registry.send("slash", node, 5_000, SOME, bytes(20), by=bonds.evm.account(2))
     assert bonds.has(BURNED) == 500 * ETHER
+
+
+def test_an_owner_that_reports_itself_does_not_live_on_what_others_delegated(bonds: Bonds) -> None:
+    """The reporter has at most half of what the owner loses, whatever it does with its own shares before."""
+    node, owner, friend = bonds.joined(0), bonds.owner(0), bonds.evm.account(20)
+    bonds.bond(node, 99_000 * ETHER, friend)
+    bonds.registry.send("unbond", node, 400 * ETHER, by=owner)
+    has = bonds.has(owner.address)
+    said = (
+        bonds.registry.send("slash", node, 5_000, SOME, owner.address, by=bonds.evm.account(1)).event("Slashed").values
+    )
+    assert (said["amount"], said["reported"]) == (50_000 * ETHER, 250 * ETHER)
+    assert bonds.has(owner.address) == has + 250 * ETHER
+    bonds.evm.forward(7 * DAY)
+    bonds.registry.send("withdraw", 0, by=owner)
+    again = (
+        bonds.registry.send("slash", node, 5_000, SOME, owner.address, by=bonds.evm.account(1)).event("Slashed").values
+    )
+    assert again["reported"] == 75 * ETHER
 
 
 def test_only_slashers_slash(bonds: Bonds) -> None:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.settle.evm import ETHER, Reverted
 
-from .bonds import DAY, PARAMETERS, PROVIDER, VERIFIER, Bonds
+from .bonds import DAY, PARAMETERS, PROVIDER, VERIFIER, Bonds, with_slashers
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-SOME = b"\x77" * 32  # an evidence's name
 
 
 @pytest.fixture
 def bonds() -> Bonds:
-    """Accounts 1 and 2 may slash."""
-    made = Bonds()
-    made.slashers(made.evm.account(1).address, made.evm.account(2).address)
-    return made
-
-
-def slash(bonds: Bonds, node: bytes, bps: int, reporter: int = 50, by: int = 1) -> Any:
-    to = bonds.evm.account(reporter).address
-    return bonds.registry.send("slash", node, bps, SOME, to, by=bonds.evm.account(by)).event("Slashed").values
+    return with_slashers()
 
 
 # ------------------------------------------------------------------------------------------------------------- rewards

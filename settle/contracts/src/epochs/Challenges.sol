@@ -79,10 +79,12 @@ abstract contract Challenges is Book {
         _cancel(epoch, "receipt", msg.sender);
     }
 
-    /// @notice A line of a receipt that a quorum refused.
+    /// @notice A line of a receipt that was refused before the next epoch was opened. What is refused later, its settlers may
+    /// not have known.
     function challengeRefused(uint64 epoch, Line calldata line, bytes32[] calldata proof) external {
         _prove(_posted(epoch).root, line, proof);
-        if (!evidence.isRefused(line.receipt)) revert NothingWrong();
+        uint64 since = evidence.refusedAt(line.receipt);
+        if (since == 0 || since >= _epochs[_epochs[epoch].next].openedAt) revert NothingWrong();
         _cancel(epoch, "refused", msg.sender);
     }
 

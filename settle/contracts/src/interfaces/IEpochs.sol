@@ -77,7 +77,8 @@ interface IEpochs {
     /// @notice Pays the lines `first` to `last`, which are all of one account and role. Providers', publishers' and
     /// unreceipted lines: the account itself or its owner asks, and the owner is paid (the account where it has none).
     /// Others: anyone asks, and the registry divides it among all who stand behind the node.
-    /// @dev The paid lines of one account and role are one stretch, without a gap: each claim lengthens it at an end.
+    /// @dev The paid lines of one account and role are one stretch, without a gap: each claim lengthens it at an end,
+    /// or to one that contains it, of which the rest is paid.
     function claim(uint64 epoch, Line calldata first, bytes32[] calldata firstProof, Line calldata last, bytes32[] calldata lastProof)
         external
         returns (uint128);

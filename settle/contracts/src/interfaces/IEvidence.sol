@@ -124,6 +124,9 @@ interface IEvidence {
     function receiptDigest(Receipt calldata receipt) external view returns (bytes32);
     /// @notice Whether a quorum refused the receipt and that stands: uncontested after its window, or upheld.
     function isRefused(bytes32 receipt) external view returns (bool);
+    /// @notice Since when the receipt is refused, seconds UTC: when its accusation's window ended uncontested, or when it was
+    /// upheld. 0 for one that is not.
+    function refusedAt(bytes32 receipt) external view returns (uint64);
     /// @notice How long an accusation can take from its beginning to its end, in seconds. Unbonding takes longer.
     function windowSeconds() external view returns (uint64);
 }
