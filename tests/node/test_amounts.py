@@ -18,9 +18,7 @@ def test_what_is_shown_can_be_typed_back(units: int) -> None:
     assert read_amount(typed_amount(units)) == read_amount(f"{units}u") == units
 
 
-@pytest.mark.parametrize(
-    "text", ["", "-1", "1,5", "1e3", ".5", "1.", "u", "0.1u", "1." + "0" * 19, f"{2**128}u"]
-)
+@pytest.mark.parametrize("text", ["", "-1", "1,5", "1e3", ".5", "1.", "u", "0.1u", "1." + "0" * 19, f"{2**128}u"])
 def test_what_is_no_amount(text: str) -> None:
     assert read_amount(text) is None
     with pytest.raises(click.BadParameter, match="An amount of tokens"):
