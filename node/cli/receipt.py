@@ -43,10 +43,10 @@ def ls(limit: int, data_dir: str | None, as_json: bool) -> None:
 
 
 def _settled(receipt: dict[str, Any]) -> str:
-    """The epoch that paid its shares, as far as this peer has heard."""
+    """The epoch that paid its shares; a dash where this peer has not heard of one, as who only asks never does."""
     if not receipt["price"]:
         return ""
-    return "not yet" if receipt["settled_in"] is None else f"epoch {receipt['settled_in']}"
+    return "–" if receipt["settled_in"] is None else f"epoch {receipt['settled_in']}"
 
 
 def _short(name: str) -> str:
