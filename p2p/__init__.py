@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .blobs import BlobStore, fetch_manifest, serve_blobs
     from .bootstrap import Attempt
+    from .contacts import PeerStatus
     from .fetching import fetch_blob
     from .gossip import Admission
-    from .host import Host, PeerStatus, open_host
+    from .host import Host, open_host
     from .records import Judge
     from .streams import ByteStream, Channel
     from .uploads import Uploads
@@ -40,7 +41,8 @@ _HOMES = {
     "bootstrap": ("Attempt",),
     "fetching": ("fetch_blob",),
     "gossip": ("Admission",),
-    "host": ("Host", "PeerStatus", "open_host"),
+    "contacts": ("PeerStatus",),
+    "host": ("Host", "open_host"),
     "records": ("Judge",),
     "streams": ("ByteStream", "Channel"),
     "uploads": ("Uploads",),

@@ -61,7 +61,7 @@ async def test_exchanges_share_one_pooled_stream() -> None:
     async with two() as (server, client):
         for _ in range(5):
             await ask(client, server.peer_id)
-        assert len(client._pool) == 1
+        assert len(client._exchanges.pool) == 1
         assert [s.peer_id for s in client.connected()] == [server.peer_id]
         assert client.connected()[0].outgoing
         assert not server.connected()[0].outgoing
@@ -99,7 +99,7 @@ async def test_an_error_of_the_handler_comes_over_and_keeps_the_stream() -> None
             with pytest.raises(RemoteError, match="price too low") as caught:
                 await ask(client, server.peer_id, "refuse")
             assert not caught.value.retry
-            assert len(client._pool) == 1
+            assert len(client._exchanges.pool) == 1
 
 
 async def test_a_protocol_that_is_not_served_is_unsupported() -> None:
@@ -182,7 +182,7 @@ async def test_bootstraps_are_joined_saved_and_reported(tmp_path: Path) -> None:
             assert report[server.addresses[0]] is None
             assert "refused" in str(report[bad]).lower()
             assert "cannot be used" in str(report["nonsense"])
-            await until(lambda: client._book.latest())
+            await until(lambda: client._whereabouts.book.latest())
         assert path.stat().st_mode & 0o777 == 0o600
         async with open_host(NodeKey.generate(), NETWORK, listen=[], peerbook=path) as again:
             await until(again.connected)

@@ -69,7 +69,7 @@ async def _use(host: Host, children: list[Child]) -> None:
     for child in children:
         for _ in range(20):
             await ask(host, child.id)
-    assert len(host._pool) == 2  # forty exchanges on two streams
+    assert len(host._exchanges.pool) == 2  # forty exchanges on two streams
 
     await until(lambda: host.neighbours("offers") == 2)
     await host.publish("offers", b"news")

@@ -1,0 +1,1 @@
+"""Whether others can reach this peer, where, and who found that out."""
