@@ -45,13 +45,16 @@ RANGES = {
 }
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}  # of a size given as a text
 SIZES = ("quota", "upload_rate", "memory", "model_memory", "card_memory")
-ROLES: tuple[Role, ...] = ("hub", "provider", "verifier", "settler")  # those this release runs
+# Those this release runs. A relay says so by the protocol that it serves, and not in its presence.
+ROLES: tuple[Role | Literal["relay"], ...] = ("hub", "provider", "verifier", "settler", "relay")
 AttesterName = Literal["auto", "none", "dev"]
 HubPolicy = Literal["everything", "publishers", "tags", "pinned"]
 FraudPolicy = Literal["submit", "keep"]
+Switch = Literal["auto", "off"]
+Rendezvous = Literal["amino"]
 CHOICES = {
     "hub_policy": get_args(HubPolicy), "backend": ("auto", *KINDS), "attester": get_args(AttesterName),
-    "frauds": get_args(FraudPolicy),
+    "frauds": get_args(FraudPolicy), "port_mapping": get_args(Switch), "mdns": get_args(Switch),
 }  # fmt: skip
 
 
@@ -66,6 +69,11 @@ class Config:
     roles: tuple[str, ...] = ("hub",)
     listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
     bootstraps: tuple[str, ...] = ()
+    announce: tuple[str, ...] = ()  # addresses that the operator vouches for, told to everybody without being checked
+    relays: tuple[str, ...] = ()  # addresses of relays to be reached over, tried before others
+    port_mapping: Switch = "auto"  # whether a router is asked to let others in (UPnP, NAT-PMP)
+    mdns: Switch = "auto"  # whether peers in the same LAN are looked for
+    rendezvous: tuple[str, ...] = ()  # public networks over which peers of this one are met: amino, that of IPFS
     price: int = 0  # per request
     tier_price: Mapping[str, int] = field(default_factory=dict)  # by tier, where it is not `price`
     price_per_1k: int = 0  # per 1,000 tokens that a generator answers with, beside `price`
@@ -239,12 +247,15 @@ def _check_item(name: str, item: str, place: str) -> None:
             raise CommandError(Exit.CONFIG, f"{place}: {item!r} is no tag", rule) from None
     if name == "rpcs" and not item.startswith(("http://", "https://")):  # not shown: a URL may hold a key
         raise CommandError(Exit.CONFIG, f"{place}: an entry of rpcs is no URL", "A URL: http://127.0.0.1:8545")
-    if name in ("listen", "bootstraps"):
+    if name == "rendezvous" and item not in get_args(Rendezvous):
+        known = f"Known: {', '.join(get_args(Rendezvous))}."
+        raise CommandError(Exit.CONFIG, f"{place}: there is no rendezvous {item!r}", known)
+    if name in ("listen", "announce", "bootstraps", "relays"):
         try:
             if not item:
                 raise ValueError("it is empty")
             address = Multiaddr(item)
-            complete = "/p2p/" in str(address) or name == "listen"
+            complete = "/p2p/" in str(address) or "/dnsaddr/" in str(address) or name in ("listen", "announce")
         except Exception as error:  # multiaddr raises many kinds for text that is no address
             raise CommandError(
                 Exit.CONFIG, f"{place}: {item!r} is not an address ({error})", "An address: /ip4/203.0.113.7/tcp/4001"
@@ -252,6 +263,6 @@ def _check_item(name: str, item: str, place: str) -> None:
         if not complete:
             raise CommandError(
                 Exit.CONFIG,
-                f"{place}: the bootstrap {item} lacks the peer's id",
+                f"{place}: the address {item} in {name} lacks the peer's id",
                 "Copy the whole join address: …/tcp/4001/p2p/16Uiu2…",
             )

@@ -48,6 +48,11 @@ class DataDir:
         return self.path / "peers"
 
     @property
+    def standing(self) -> Path:
+        """Who misbehaved, and until when it is refused."""
+        return self.path / "standing"
+
+    @property
     def petnames(self) -> Path:
         return self.path / "petnames.toml"
 

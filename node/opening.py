@@ -17,7 +17,7 @@ from wire.presence import Presence, sign_presence
 
 from .announcing import run_names
 from .auditing.news import AuditIntake
-from .bounds import ACQUAINT_SECONDS, PRESENCE_EVERY, PRESENCE_LIFE_MS
+from .bounds import ACQUAINT_SECONDS, PRESENCE_EVERY, PRESENCE_LIFE_MS, PRESENCE_PAUSE
 from .catalogue import CatalogueService, ask_offers, ask_presences
 from .catchingup import run_catching_up
 from .clock import now_ms
@@ -45,9 +45,10 @@ _ADMISSION = {Ruling.ACCEPT: Admission.ACCEPT, Ruling.IGNORE: Admission.IGNORE, 
 
 @asynccontextmanager
 async def open_peer(
-    directory: DataDir, config: Config, *, serving: bool, account: NodeKey | None = None
+    directory: DataDir, config: Config, *, serving: bool, listening: bool = False, account: NodeKey | None = None
 ) -> AsyncIterator[Peer]:
-    """A running peer. `serving`: with its roles, listening; otherwise a short-lived client that only dials.
+    """A running peer. `serving`: with its roles, listening; otherwise a short-lived client that only dials, or listens
+    too (`listening`), to see whether it could be reached.
     `account`: who pays from here; where it serves, whichever account the configuration can unlock.
 
     Raises CommandError or StoreError when the data directory cannot be opened, RemoteError when it cannot listen.
@@ -68,9 +69,15 @@ async def open_peer(
         opening = open_host(
             local.key,
             local.network,
-            listen=config.listen if serving else (),
+            listen=config.listen if serving or listening else (),
             bootstraps=starts,
             peerbook=directory.peerbook,
+            standing=directory.standing,
+            announce=config.announce,
+            port_mapping=config.port_mapping == "auto" and (serving or listening),
+            mdns=config.mdns == "auto" and serving,
+            relay="relay" in roles,
+            relays=(*config.relays, *local.network.relays) if serving else (),
             uploads=uploads,
             judge=lambda key, value: rank_in_dht(key, value, local.network.domain, now_ms()),
         )
@@ -87,6 +94,7 @@ async def open_peer(
                 chain=purse.chain if purse else None,
                 sender=purse.sender if purse else None,
             )
+            host.on_addresses_changed(peer.moved)
             audits = AuditIntake(local.store, local.network)
             local.followers += [audits.follow, lambda now: peer.board.keep_room({v.key for v in now.listed})]
             payments = _join_payments(peer, opened)
@@ -249,13 +257,13 @@ async def _get_acquainted(peer: Peer) -> None:
 
 
 async def _announce(peer: Peer) -> None:
-    """Say where this peer is, now and again before the last word expires."""
+    """Say where this peer is, now, whenever that changes, and again before the last word expires."""
     while True:
-        now = now_ms()
+        now, changes = now_ms(), peer.reach_changed.count
         presence = Presence(
             peer=peer.local.key.public,
             addresses=peer.host.addresses,
-            roles=peer.roles,  # type: ignore[arg-type]  # config admits only names of roles
+            roles=tuple(role for role in peer.roles if role != "relay"),  # type: ignore[misc]  # config admits only roles
             release=RELEASE,
             sequence=now,
             issued_ms=now,
@@ -264,4 +272,5 @@ async def _announce(peer: Peer) -> None:
         data = encode(sign_presence(presence, peer.local.key, peer.network.domain))
         peer.board.take_presence(data, now)
         await peer.host.publish("presences", data)
-        await trio.sleep(PRESENCE_EVERY)
+        await trio.sleep(PRESENCE_PAUSE)
+        await peer.reach_changed.wait(PRESENCE_EVERY - PRESENCE_PAUSE, since=changes)

@@ -53,6 +53,7 @@ class Peer:
     draining: bool = False  # set by the first Ctrl-C: no new work is taken
     busy: int = 0  # pieces of work in hand, which draining waits for
     board_changed: Signal = field(default_factory=Signal)  # gossip brought something
+    reach_changed: Signal = field(default_factory=Signal)  # others reach this peer elsewhere, or not any more
     idle: Signal = field(default_factory=Signal)  # a piece of work was finished
     distrust: Distrust = field(default_factory=Distrust)  # providers whose answers did not hold
     held: Held = field(default_factory=Held)  # the inputs of requests in hand
@@ -85,6 +86,11 @@ class Peer:
         finally:
             self.busy -= 1
             self.idle.notify()
+
+    def moved(self) -> None:
+        """Others reach this peer elsewhere, or not any more: what was said of its addresses is said anew."""
+        self.reach_changed.notify()
+        self.ready.changed.notify()
 
     def is_hub(self, peer_id: str) -> bool:
         """Whether the peer says that it is a hub."""

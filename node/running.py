@@ -27,7 +27,7 @@ async def _run(
             return result
     from .config import load_config  # none of this is needed where a node runs, which is asked most
     from .local import open_local
-    from .operations import CHAINED, LOCAL, SPENDING, run_chained, run_local, run_networked
+    from .operations import CHAINED, LISTENING, LOCAL, SPENDING, run_chained, run_local, run_networked
 
     config = load_config(directory, flags).config
     if name in LOCAL:
@@ -45,5 +45,5 @@ async def _run(
             return await run_chained(purse, name, params, emit)
     from .opening import open_peer
 
-    async with open_peer(directory, config, serving=False, account=key) as peer:
+    async with open_peer(directory, config, serving=False, listening=name in LISTENING, account=key) as peer:
         return await run_networked(peer, name, params, emit)

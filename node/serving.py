@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from .bounds import DRAIN_SECONDS
+from .bounds import DRAIN_SECONDS, REACH_EVERY
 from .config import Config
 from .control import Emit, serve_control
 from .datadir import DataDir
@@ -23,8 +23,8 @@ from .peer import Peer
 
 
 async def serve(directory: DataDir, config: Config, on_event: Callable[[dict[str, Any]], None]) -> Exit:
-    """Run until stopped; the exit code. Events: `ready`, `money` (on a network with a chain), `draining`,
-    `stopped`."""
+    """Run until stopped; the exit code. Events: `reach` (first, and whenever it changes), `ready`, `money` (on a
+    network with a chain), `draining`, `stopped`."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             stopping = trio.Event()
@@ -60,6 +60,8 @@ async def _run(
             return await run_here(peer, name, params, emit)
 
         async with serve_control(directory.socket, run), trio.open_nursery() as nursery:
+            reach = await run_here(peer, "reach", {}, lambda _: None)
+            on_event({"event": "reach"} | reach)
             on_event(
                 {
                     "event": "ready",
@@ -71,6 +73,7 @@ async def _run(
                     "can_settle": peer.chain is not None and "verifier" in peer.roles and "settler" not in peer.roles,
                 }
             )
+            nursery.start_soon(_tell_reach, peer, on_event, reach)
             if peer.chain is not None:
                 nursery.start_soon(_tell_money, peer, on_event)
             gc.freeze()  # what was made until now stays: to look through it again stops everything for 30 ms
@@ -87,6 +90,17 @@ async def _run(
 async def _tell_money(peer: Peer, on_event: Callable[[dict[str, Any]], None]) -> None:
     """Once: how this node stands on its chain. A peer is ready before the chain has answered."""
     on_event({"event": "money"} | await run_chained(peer, "money", {}, lambda _: None))
+
+
+async def _tell_reach(peer: Peer, on_event: Callable[[dict[str, Any]], None], told: dict[str, Any]) -> None:
+    """Whenever others reach this peer in another way than was told last."""
+    while True:
+        seen = peer.reach_changed.count
+        found = await run_here(peer, "reach", {}, lambda _: None)
+        if found["line"] != told["line"]:
+            on_event({"event": "reach"} | found)
+        told = found
+        await peer.reach_changed.wait(REACH_EVERY, since=seen)
 
 
 async def run_here(peer: Peer, name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..local import find_network
 from ..networkfile import load_network
 from ..running import run_operation
 from .money import money_lines
+from .reach import reach_lines
 from .screen import echo_json, everywhere
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
 
 
 def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
+    if directory.initialised:
+        yield from _reach(directory, bootstraps)  # before all else: it decides what a peer is good for
     yield Finding("python", True, sys.version.split()[0])
     from engine import probe
 
@@ -75,7 +78,7 @@ def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
         yield Finding("peer", False, f"there is none in {directory.path} yet", "Run: hallmark init")
         return
     yield from _peer(directory, {found.kind for found in report.probes if found.backend is not None})
-    yield from _reach(directory, bootstraps)
+    yield from _peers(directory, bootstraps)
     yield from _money(directory)
 
 
@@ -174,6 +177,27 @@ def _money(directory: DataDir) -> Iterator[Finding]:
 
 
 def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
+    from ..failures import explain
+
+    def tell(event: dict[str, Any]) -> None:
+        if sys.stderr.isatty() and event.get("event") == "reaching":
+            click.echo(f"  …     reachable: {event['text']} ({event['asked']} so far)", err=True)
+
+    try:
+        found = trio.run(run_operation, directory, {"bootstraps": bootstraps}, "reach", {"wait": True}, tell)
+    except BaseException as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        yield Finding("reachable", False, failure.message, failure.next_step)
+        return
+    lines = [text for _, text in reach_lines(found | {"steps": []})]
+    steps = [f"{i}. {step}" for i, step in enumerate(found["steps"], 1)]
+    well = found["state"] != "private" or bool(found["relays"])
+    yield Finding("reachable", well, "\n        ".join([found["line"], *lines]), "\n        ".join(steps))
+
+
+def _peers(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
     def quiet(_: dict[str, Any]) -> None:
         return None
 

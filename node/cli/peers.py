@@ -1,6 +1,9 @@
-"""`hallmark peers`"""
+"""`hallmark peers`, and `peers refused | ban | forgive`"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import click
 import trio
@@ -9,14 +12,19 @@ from ..auditing.words import in_words
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
-from .screen import echo_field, echo_json, everywhere
+from .screen import echo_field, echo_json, everywhere, show_table, table
+
+DAY = 24 * 3600
 
 
-@click.command("peers", short_help="show who is connected")
+@click.group("peers", invoke_without_command=True, short_help="show who is connected, and how")
 @click.option("--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to ask; may be repeated.")
 @everywhere
-def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) -> None:
-    """Show the peers that are connected or known, and what each does."""
+@click.pass_context
+def command(ctx: click.Context, bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) -> None:
+    """Show the peers that are connected or known: directly or over a relay, how far, how well they behave, what for."""
+    if ctx.invoked_subcommand is not None:
+        return
     with Shown(as_json) as shown:
         found = trio.run(run_operation, find_data_dir(data_dir), {"bootstraps": bootstraps}, "peers", {}, shown)
     if as_json:
@@ -25,8 +33,66 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
     if not found["peers"]:
         click.echo("No other peer is known. Start from one: hallmark peers --bootstrap ADDRESS")
     for p in found["peers"]:
-        connected = "connected" if p["connected"] else "known"
-        click.echo(f"{p['peer_id']}  {', '.join([connected, *p['roles']])}")
+        click.echo(f"{p['peer_id']}  {', '.join([_how(p), *p['roles']])}")
         echo_field("at", p["address"])
+        if p["connected"]:
+            echo_field("link", _link(p))
         if record := in_words(p["record"]):
             echo_field("answers", record)
+
+
+def _how(p: Mapping[str, Any]) -> str:
+    return p["way"] if p["connected"] else "known"
+
+
+def _link(p: Mapping[str, Any]) -> str:
+    rtt = "not measured yet" if p["rtt_ms"] is None else f"{p['rtt_ms']:.1f} ms away"
+    by = "dialled by us" if p["outgoing"] else "dialled us"
+    over = f", over the relay {p['via']}" if p["via"] else ""
+    return f"{rtt}, {by}{over}, score {p['score']:+.1f}"
+
+
+@command.command("refused")
+@everywhere
+def refused(data_dir: str | None, as_json: bool) -> None:
+    """Show who misbehaved: its score, what it did last, and for how long it is refused."""
+    found = trio.run(run_operation, find_data_dir(data_dir), {}, "peers.standing", {}, lambda _: None)
+    if as_json:
+        echo_json({"event": "standing"} | found)
+        return
+    if not found["peers"]:
+        click.echo("Nobody has misbehaved.")
+        return
+    rows = table("peer", ">score", ">refused for", "last", ">times refused")
+    for p in found["peers"]:
+        left = f"{p['refused_s']} s" if p["refused_s"] else "-"
+        rows.add_row(p["peer_id"], f"{p['score']:+.1f}", left, p["rule"], str(p["times"]))
+    show_table(rows)
+
+
+@command.command("ban")
+@click.argument("peer")
+@click.option(
+    "--for", "seconds", type=click.IntRange(1, 365 * DAY), default=DAY, metavar="SECONDS", help="Default: a day."
+)
+@everywhere
+def ban(peer: str, seconds: int, data_dir: str | None, as_json: bool) -> None:
+    """Refuse a peer for a time: its connections end, and nothing of it is taken."""
+    asked = {"peer": peer, "seconds": seconds}
+    done = trio.run(run_operation, find_data_dir(data_dir), {}, "peers.ban", asked, lambda _: None)
+    if as_json:
+        echo_json({"event": "banned"} | done)
+        return
+    click.echo(f"Refused for {seconds} s: {peer}\nTake it back: hallmark peers forgive {peer}")
+
+
+@command.command("forgive")
+@click.argument("peer")
+@everywhere
+def forgive(peer: str, data_dir: str | None, as_json: bool) -> None:
+    """Forget what is held against a peer, and take it in again."""
+    done = trio.run(run_operation, find_data_dir(data_dir), {}, "peers.forgive", {"peer": peer}, lambda _: None)
+    if as_json:
+        echo_json({"event": "forgiven"} | done)
+        return
+    click.echo(f"Forgiven: {peer}")

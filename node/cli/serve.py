@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 import trio
 
-from ..config import ROLES, HubPolicy, load_config
+from ..config import ROLES, HubPolicy, Rendezvous, load_config
 from ..datadir import DataDir, find_data_dir
 from ..local import initialise, keep_network
 from ..mirroring import read_policy
@@ -18,6 +18,7 @@ from ..networkfile import load_network
 from ..petnames import load_petnames
 from .amount import AmountParam
 from .money import show_money
+from .reach import show_reach
 from .screen import echo_json, everywhere
 
 
@@ -50,6 +51,15 @@ from .screen import echo_json, everywhere
     help="For the policy publishers; may be repeated.",
 )
 @click.option("--hub-tag", "hub_tags", multiple=True, metavar="TAG", help="For the policy tags; may be repeated.")
+@click.option(
+    "--announce", multiple=True, metavar="ADDRESS", help="An address to tell everybody, unchecked; may be repeated."
+)
+@click.option(
+    "--rendezvous",
+    multiple=True,
+    type=click.Choice(get_args(Rendezvous)),
+    help="Also meet peers of this network through a public one: amino is that of IPFS.",
+)
 @click.option("--price", type=AmountParam(), help="Tokens asked per request, such as 0.01.")
 @click.option(
     "--tier-price",
@@ -106,6 +116,8 @@ def _show(as_json: bool, event: dict[str, Any]) -> None:
             )
         if event.get("can_settle"):
             click.echo("A verifier can settle epochs too, and earns a share: --role verifier --role settler\n")
+    elif event["event"] == "reach":
+        show_reach(event)
     elif event["event"] == "money":
         show_money(event)
         click.echo()

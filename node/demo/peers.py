@@ -110,17 +110,26 @@ async def start(member: Member, bootstraps: Sequence[str]) -> None:
             preexec_fn=_die_with_parent,
         )
     assert member.process.stdout is not None
-    line = b""
+    said = b""
     with trio.move_on_after(START_SECONDS):
         async with trio.lowlevel.FdStream(os.dup(member.process.stdout.fileno())) as output:
-            while not line.endswith(b"\n") and (data := await output.receive_some(65536)):
-                line += data
-    try:
-        ready = json.loads(line.splitlines()[0])
-        member.addresses = tuple(ready["addresses"])
-    except (IndexError, KeyError, ValueError):
-        said = line.decode(errors="replace") + member.last_words()
-        raise CommandError(Exit.INTERNAL, f"{member.name} did not come up", said) from None
+            while (ready := _ready(said)) is None and (data := await output.receive_some(65536)):
+                said += data
+    if ready is None:
+        words = said.decode(errors="replace") + member.last_words()
+        raise CommandError(Exit.INTERNAL, f"{member.name} did not come up", words)
+    member.addresses = tuple(ready["addresses"])
+
+
+def _ready(said: bytes) -> dict[str, Any] | None:
+    """The event `ready` among the whole lines of what a peer has said."""
+    for line in said[: said.rfind(b"\n") + 1].splitlines():
+        try:
+            if (event := json.loads(line))["event"] == "ready":
+                return dict(event)
+        except (KeyError, TypeError, ValueError):
+            continue
+    return None
 
 
 @asynccontextmanager

@@ -67,6 +67,8 @@ SPENDING = {
     "delegate", "unstake", "unstake.withdraw", "channel.open", "channel.topup", "channel.close",
     "channel.claim", "claim",
 }  # fmt: skip
+# Of NETWORKED, those for which a short-lived peer listens, as one that serves does.
+LISTENING = {"reach"}
 NETWORKED = {
     "model.show": "models.show_model",
     "model.pull": "models.pull_model",
@@ -82,6 +84,10 @@ NETWORKED = {
     "receipt.compact": "compacting.compact_receipt",
     "bench": "bench.bench",
     "peers": "peers.list_peers",
+    "peers.standing": "peers.show_standing",
+    "peers.ban": "peers.ban_peer",
+    "peers.forgive": "peers.forgive_peer",
+    "reach": "reach.show_reach",
     "ps": "ps.list_loaded",
 }
 

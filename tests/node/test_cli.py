@@ -64,6 +64,7 @@ class TestHelp:
             "adding",
             "chaindev",
             "publishing",
+            "reach",
             "searching",
         } == set(COMMANDS)
 

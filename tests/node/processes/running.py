@@ -167,12 +167,12 @@ class Node:
     def wait_ready(self) -> None:
         """Return once it has said that it is ready."""
 
-        def first_event() -> bool:
+        def is_ready() -> bool:
             assert self.running, f"it ended: {self.words()}"
-            return bool(self.events())
+            self.ready = next((event for event in self.events() if event["event"] == "ready"), {})
+            return bool(self.ready)
 
-        until(first_event, f"a ready line from {self.directory.path.name}")
-        self.ready = self.events()[0]
+        until(is_ready, f"a ready line from {self.directory.path.name}")
 
     def start(self, *bootstraps: str) -> None:
         self.launch(*bootstraps)

@@ -165,8 +165,12 @@ async def hosting(opened: Any, sitter: Sitter, task_status: trio.TaskStatus[Any]
 async def launched(node: Node) -> None:
     """Started while this process's hosts go on: `Node.start` would wait without them."""
     node.launch()
-    await soon(lambda: node.running and node.out.exists() and node.events(), "a ready line")
-    node.ready = node.events()[0]
+
+    def is_ready() -> bool:
+        return node.running and node.out.exists() and any(e["event"] == "ready" for e in node.events())
+
+    await soon(is_ready, "a ready line")
+    node.wait_ready()
 
 
 async def test_who_executes_nothing_and_accepts_is_not_counted(tmp_path: Path, models: Path) -> None:

@@ -30,7 +30,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ready_then_one_signal_drains_and_ends_well(node: Node, number: signal.Signals) -> None:
     node.start()
-    ready = node.events()[0]
+    reach, ready = node.events()[:2]
+    assert (reach["event"], reach["line"]) == ("reach", "from this machine only (local)")
     assert ready["event"] == "ready"
     assert ready["peer_id"] == node.key.peer_id
     assert ready["roles"] == ["hub", "verifier"]
@@ -41,7 +42,7 @@ def test_ready_then_one_signal_drains_and_ends_well(node: Node, number: signal.S
     assert (stat.S_ISSOCK(socket.st_mode), stat.S_IMODE(socket.st_mode)) == (True, 0o600)
     node.send(number)
     assert node.wait() == 0, node.words()
-    assert [e["event"] for e in node.events()] == ["ready", "draining", "stopped"]
+    assert [e["event"] for e in node.events()] == ["reach", "ready", "draining", "stopped"]
     assert node.events()[-1]["hurried"] is False
     assert not node.directory.socket.exists()
     assert "Traceback" not in node.words()

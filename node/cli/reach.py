@@ -1,0 +1,30 @@
+"""How a peer can be reached, as people read it when it starts and from `hallmark doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from .screen import echo_field
+
+
+def show_reach(found: Mapping[str, Any]) -> None:
+    """The finding, by whom, and numbered steps where something can be done."""
+    click.echo(f"Reachable: {found['line']}")
+    for label, text in reach_lines(found):
+        echo_field(label, text)
+
+
+def reach_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What stands below the finding, with labels."""
+    lines = [("checked", found["checked"])] if found["checked"] else []
+    for checker in found["checkers"]:
+        said = f"{checker['detail']}" if checker["reached"] else f"not reached: {checker['detail']}"
+        lines.append(("", f"{checker['peer_id']} in {checker['range']}: {said}"))
+    if found["reason"]:
+        lines.append(("why", found["reason"]))
+    lines += [("relay" if i == 0 else "", address) for i, address in enumerate(found["relays"])]
+    lines += [("to mend" if i == 1 else "", f"{i}. {step}") for i, step in enumerate(found["steps"], 1)]
+    return lines

@@ -1,0 +1,89 @@
+"""How this peer can be reached, told to a person: in one line, by whom it was found, and what to do about it.
+
+The steps contain this machine's own addresses and port, so that they can be followed as they stand. A function of
+what `p2p` found; it looks at nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from ipaddress import ip_address
+from typing import Any
+
+from p2p import Reach, Reachability
+
+OPEN = "/ip4/0.0.0.0/tcp/4001"
+
+
+def describe(found: Reachability, listen: Sequence[str]) -> dict[str, Any]:
+    """All of it, ready for JSON. `listen`: where the configuration says to listen."""
+    return asdict(found) | {
+        "state": found.state.value,
+        "line": _line(found),
+        "checked": _checked(found),
+        "steps": list(_steps(found, listen)),
+    }
+
+
+def _line(found: Reachability) -> str:
+    at = ", ".join(found.confirmed)
+    over = f"over {len(found.relays)} relay{'s' if len(found.relays) > 1 else ''}"
+    match found.state:
+        case Reach.PUBLIC:
+            return f"yes, at {at} (public)"
+        case Reach.MAPPED:
+            return f"yes, at {at}, through {found.mapping} (mapped)"
+        case Reach.LOCAL if found.scope == "machine":
+            return "from this machine only (local)"
+        case Reach.LOCAL:
+            return f"from this LAN, at {', '.join(found.listening)} (local)"
+        case Reach.CHECKING:
+            return f"not known yet; {over} meanwhile" if found.relays else "not known yet: it is being checked"
+        case _:
+            return f"{over}, not directly (private)" if found.relays else "no (private): it can ask, and is not asked"
+
+
+def _checked(found: Reachability) -> str:
+    """By whom, and what each found."""
+    if found.state is Reach.LOCAL:
+        return ""
+    if not found.checkers:
+        return f"nobody has been asked to dial back yet; {found.wanted} peers in different networks are needed"
+    got = [c for c in found.checkers if c.reached]
+    text = f"{len(got)} of {len(found.checkers)} peers that were asked to dial back got through"
+    if (missing := found.wanted - len({c.range for c in found.checkers})) > 0:
+        text += f"; {missing} more in other networks {'is' if missing == 1 else 'are'} needed"
+    return text
+
+
+def _steps(found: Reachability, listen: Sequence[str]) -> Iterator[str]:
+    if found.state is Reach.LOCAL and found.scope == "machine":
+        yield f"To be reached from elsewhere, listen beyond this machine: hallmark serve --listen {OPEN}"
+    if found.state is not Reach.PRIVATE:
+        return
+    if not found.listening:
+        yield f"Listen: hallmark serve --listen {OPEN}"
+        return
+    address = _best(found.listening)
+    host, port = address.split("/")[2], address.split("/")[4]
+    if listen and all(one.endswith("/tcp/0") for one in listen):
+        yield f"Choose a port that stays the same at each start: hallmark serve --listen {OPEN}"
+    if ip_address(host).is_global:
+        yield f"Let TCP port {port} in to {host} through this machine's firewall: sudo ufw allow {port}/tcp"
+        yield f"Where the machine is rented, let TCP port {port} in there too (its security group or network firewall)."
+        return
+    router = f"the router at {found.gateway}" if found.gateway else "the router"
+    yield f"On {router}, forward TCP port {port} to {host} port {port}, which is this machine."
+    yield f"Let TCP port {port} in through this machine's firewall: sudo ufw allow {port}/tcp"
+    if not found.mapping:
+        yield f"Or switch on UPnP or NAT-PMP on {router}: the port is then forwarded by itself."
+    yield (
+        "If your provider shares one address among its customers, no port can be opened: stay with relays, or run one "
+        "on a public machine: hallmark serve --role relay"
+    )
+
+
+def _best(listening: Sequence[str]) -> str:
+    """The address a router would forward to: IPv4, and not loopback, where there is one."""
+    return min(listening, key=lambda a: (ip_address(a.split("/")[2]).is_loopback, not a.startswith("/ip4"), len(a)))

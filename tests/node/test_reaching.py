@@ -1,0 +1,75 @@
+"""What a person is told of how this peer can be reached, and what to do."""
+
+from __future__ import annotations
+
+from node.reaching import describe
+from p2p import Checker, Reach, Reachability
+
+PORT = ("/ip4/0.0.0.0/tcp/4001",)
+HOME = ("/ip4/127.0.0.1/tcp/4001", "/ip4/192.168.1.23/tcp/4001")
+CIRCUIT = "/ip4/198.51.100.9/tcp/4001/p2p/16Uiu2Relay/p2p-circuit/p2p/16Uiu2Me"
+
+
+def checker(number: int, *, reached: bool) -> Checker:
+    detail = "/ip4/203.0.113.7/tcp/4001" if reached else "no answer within 5 s"
+    return Checker(f"peer-{number}", f"10.{number}.0.0/16", reached, detail, 1_700_000_000_000)
+
+
+def test_who_is_reached_is_told_where_and_by_how_many() -> None:
+    found = Reachability(
+        Reach.PUBLIC,
+        confirmed=("/ip4/203.0.113.7/tcp/4001",),
+        checkers=tuple(checker(i, reached=i > 0) for i in range(3)),
+    )
+    told = describe(found, PORT)
+    assert told["line"] == "yes, at /ip4/203.0.113.7/tcp/4001 (public)"
+    assert told["checked"] == "2 of 3 peers that were asked to dial back got through"
+    assert told["steps"] == []
+    assert (told["state"], told["checkers"][1]["reached"]) == ("public", True)
+
+
+def test_a_mapped_port_is_named_with_its_router() -> None:
+    found = Reachability(Reach.MAPPED, confirmed=("/ip4/203.0.113.7/tcp/4001",), mapping="UPnP, router 192.168.1.1")
+    assert "through UPnP, router 192.168.1.1 (mapped)" in describe(found, PORT)["line"]
+
+
+def test_who_is_not_reached_gets_steps_with_its_own_address_and_port() -> None:
+    found = Reachability(
+        Reach.PRIVATE, listening=HOME, gateway="192.168.1.1", checkers=(checker(1, reached=False),), relays=(CIRCUIT,)
+    )
+    told = describe(found, PORT)
+    assert told["line"] == "over 1 relay, not directly (private)"
+    assert told["checked"].endswith("2 more in other networks are needed")
+    assert "On the router at 192.168.1.1, forward TCP port 4001 to 192.168.1.23 port 4001" in told["steps"][0]
+    assert any("ufw allow 4001/tcp" in step for step in told["steps"])
+    assert not any("stays the same" in step for step in told["steps"])
+
+
+def test_a_port_that_changes_is_the_first_thing_to_mend() -> None:
+    found = Reachability(Reach.PRIVATE, listening=("/ip4/192.168.1.23/tcp/39127",))
+    assert "stays the same" in describe(found, ("/ip4/0.0.0.0/tcp/0",))["steps"][0]
+
+
+def test_a_machine_with_a_global_address_is_told_of_its_firewall_and_not_of_a_router() -> None:
+    found = Reachability(Reach.PRIVATE, listening=("/ip4/8.8.4.4/tcp/4001",))
+    steps = " ".join(describe(found, PORT)["steps"])
+    assert "firewall" in steps
+    assert "router" not in steps
+
+
+def test_on_loopback_alone_the_step_is_to_listen() -> None:
+    told = describe(Reachability(Reach.LOCAL, scope="machine", listening=HOME[:1]), ("/ip4/127.0.0.1/tcp/0",))
+    assert told["line"] == "from this machine only (local)"
+    assert told["checked"] == ""
+    assert "--listen /ip4/0.0.0.0/tcp/4001" in told["steps"][0]
+
+
+def test_before_anybody_was_asked_that_is_what_is_said() -> None:
+    told = describe(Reachability(listening=HOME), PORT)
+    assert told["line"] == "not known yet: it is being checked"
+    assert "nobody has been asked" in told["checked"]
+    assert told["steps"] == []
+
+
+def test_who_does_not_listen_is_told_to() -> None:
+    assert "--listen" in describe(Reachability(Reach.PRIVATE), ())["steps"][0]
