@@ -8,7 +8,7 @@ import trio
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
-from .screen import console, echo_json, everywhere, size, table
+from .screen import console, duration, echo_json, everywhere, size, table
 
 
 @click.command("ps", short_help="show what the node executes")
@@ -20,6 +20,11 @@ def command(data_dir: str | None, as_json: bool) -> None:
     if as_json:
         echo_json({"event": "loaded"} | found)
         return
+    node = found["node"]
+    click.echo(
+        f"Up for {duration(node['up_s'])}: {size(node['memory'])}, {node['connections']} connections with "
+        f"{node['streams']} streams."
+    )
     if not found["models"]:
         click.echo("No models yet. Add one: hallmark model add FILE --name NAME --licence SPDX")
         return

@@ -83,6 +83,16 @@ def size(number: float) -> str:
     return f"{number:.2f} GiB"
 
 
+def duration(seconds: float) -> str:
+    """A time span for people: 40 s, 12 min, 3 h 5 min, 2 d 4 h."""
+    minutes, hours = int(seconds) // 60, int(seconds) // 3600
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if hours < 2:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
 def named(called: str, name: str, version: str) -> str:
     """`publisher/name@version`; an address in short, since it is there to tell two apart and not to be typed."""
     short = f"{called[:6]}…{called[-4:]}" if called.startswith("0x") else called

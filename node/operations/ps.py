@@ -1,13 +1,18 @@
-"""`ps`: the models that this node executes, where each is, what it takes and what it does."""
+"""`ps`: the models that this node executes, where each is, what it takes and what it does; and what it takes itself."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
+
+import trio
 
 from wire.canonical import decode
 from wire.cid import to_cid
 from wire.manifest import Manifest
 
+from ..clock import now_ms
 from ..control import Emit
 from ..errors import CommandError, Exit
 from ..peer import Peer
@@ -51,9 +56,27 @@ async def list_loaded(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[st
     settings = engine.settings
     return {
         "models": rows,
+        "node": _node(peer),
         "memory": sum(row.get("memory", 0) for row in rows),
         "memory_bound": settings.all_memory,
         "most_models": settings.max_models,
+    }
+
+
+def _node(peer: Peer) -> dict[str, Any]:
+    """What the process of the node takes, its workers not counted; `memory` in bytes, 0 where the system tells none."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    except OSError:
+        pages = descriptors = 0
+    return {
+        "up_s": (now_ms() - peer.started_ms) // 1000,
+        "memory": pages * os.sysconf("SC_PAGE_SIZE"),
+        "descriptors": descriptors,
+        "tasks": trio.lowlevel.current_statistics().tasks_living,
+        "connections": len(peer.host.connected()),
+        "streams": peer.host.streams(),
     }
 
 
