@@ -15,7 +15,7 @@ from wire.errors import ErrorCode, RemoteError
 from . import bounds
 from .addresses import Multiaddr, parse_peer, read_address
 from .dialling import Dialler
-from .rates import Standing
+from .standing.score import Standing
 from .swarm import SafeSwarm
 from .whereabouts import Whereabouts
 
@@ -29,6 +29,10 @@ class PeerStatus:
     since_ms: int
     outgoing: bool  # whether we dialled it
     rtt: float  # seconds, 0 while not yet measured
+    relayed: bool = False  # over a relay, and not directly
+    via: str = ""  # that relay's peer id
+    relays: bool = False  # whether it relays for others
+    score: float = 0.0  # how well it behaves: below 0 is bad
 
 
 class Contacts:
@@ -102,6 +106,11 @@ class Contacts:
     def count(self) -> int:
         """How many peers are connected."""
         return len(self._swarm.connections)
+
+    def streams(self) -> int:
+        """How many streams are open, with all peers together."""
+        connections = self._swarm.get_connections()
+        return sum(connection.muxed_conn.streams for connection in connections)  # type: ignore[attr-defined]  # ours
 
     def expel(self, peer_id: str) -> None:
         """End the peer's connections."""

@@ -22,9 +22,14 @@ from .exchanges import Exchanges
 from .gossip import Admission, Gossip
 from .guard import SafeHost, Watch
 from .peerbook import PeerBook
-from .rates import Standing
+from .reach.state import Reach, Reachability
 from .records import Judge
 from .serving import Handler, sole
+from .standing.doorkeeper import Doorkeeper
+from .standing.guests import Guests
+from .standing.ranges import Ranges
+from .standing.saved import StandingFile
+from .standing.score import PeerStanding, Standing
 from .streams import Channel
 from .supervise import keep_running
 from .swarm import open_swarm
@@ -44,15 +49,21 @@ class Host:
         book: PeerBook,
         judge: Judge | None,
         uploads: Uploads,
+        standing: Path | None,
+        ranges: Ranges,
     ) -> None:
         self.peer_id, self.network, self._nursery = key.peer_id, network, nursery
-        self._standing, self._swarm = Standing(), open_swarm(key)
+        self._guests = Guests(ranges)
+        self._standing, self._standing_file = Standing(self._guests.where), StandingFile(standing)
+        self._standing_file.load(self._standing, trio.current_time(), time.time_ns() // 1_000_000)
+        self._door = Doorkeeper(self._standing, self._guests)
+        self._swarm = open_swarm(key, self._door)
         self._whereabouts = Whereabouts(book, self._swarm.peerstore)
         self._contacts = Contacts(self.peer_id, self._swarm, nursery, self._whereabouts, self._standing)
         self._host = SafeHost(self._swarm, self._contacts.is_welcome, self._on_identified)
         self._exchanges = Exchanges(self._host, network, nursery, self._contacts, uploads)
         self._gossip = Gossip(self._host, network, self._standing, self._contacts.expel)
-        self.discovery = Discovery(self._host, listens, self.learn, self._contacts.visit, judge)
+        self.discovery = Discovery(self._host, network, listens, self.learn, self._contacts.visit, judge)
         self._contacts.find_peer = self.discovery.find_peer
         self._bootstrap: Bootstrap | None = None
 
@@ -84,13 +95,42 @@ class Host:
         """The peers that are connected now, one entry each, the oldest connection first."""
         return self._contacts.connected()
 
+    def streams(self) -> int:
+        """How many streams are open, with all peers together."""
+        return self._contacts.streams()
+
     def learn(self, peer_id: str, addresses: Iterable[str]) -> None:
         """Remember where a peer may be reached, as its own signed record said, say; bad addresses are left out."""
         self._whereabouts.learn(peer_id, addresses)
 
+    def reachability(self) -> Reachability:
+        """How others can reach this peer, and who found that out."""
+        return Reachability(state=Reach.LOCAL, listening=tuple(map(str, self._host.get_addrs())), scope="machine")
+
+    def on_addresses_changed(self, call: Callable[[], None]) -> None:
+        """Have this called whenever `addresses` or `reachability` change. It must neither wait nor raise."""
+        self._moved = call
+
+    def standing(self) -> list[PeerStanding]:
+        """Peers that are remembered for what they did, the refused ones first, then the worst."""
+        return self._standing.listed(trio.current_time())
+
+    def refusals(self) -> dict[str, int]:
+        """How often what was refused or held against a peer since the start, by rule."""
+        return dict(self._standing.counts + self._door.refused)
+
+    def ban(self, peer_id: str, seconds: float | None = None) -> None:
+        """Refuse the peer for so long, or as long as an offender of its past is, and end its connections."""
+        self._standing.refuse(peer_id, trio.current_time(), rule="banned by the operator", seconds=seconds)
+        self._contacts.expel(peer_id)
+
+    def forgive(self, peer_id: str) -> bool:
+        """Forget what the peer did; whether it was refused for it."""
+        return self._standing.forgive(peer_id, trio.current_time())
+
     def cut_off(self, peer_id: str) -> None:
         """The peer has proved that it lies: its connections end, and it is refused for a while."""
-        self._standing.refuse(peer_id, trio.current_time())
+        self._standing.refuse(peer_id, trio.current_time(), rule="lied")
         self._contacts.expel(peer_id)
 
     async def join(
@@ -142,6 +182,15 @@ class Host:
             await trio.sleep(bounds.BOOK_PAUSE)
             await trio.to_thread.run_sync(self._whereabouts.book.save)
 
+    async def _keep_standing(self) -> None:
+        banned = trio.Event()
+        self._standing.on_ban = lambda: banned.set()  # noqa: PLW0108 — the event is another one each time
+        while True:
+            with trio.move_on_after(bounds.STANDING_PAUSE):
+                await banned.wait()
+            banned = trio.Event()
+            await trio.to_thread.run_sync(self._save_standing(), abandon_on_cancel=False)
+
     @asynccontextmanager
     async def _run(self, listen: Sequence[Multiaddr], bootstraps: Sequence[str]) -> AsyncIterator[None]:
         book = self._whereabouts.book
@@ -183,6 +232,12 @@ async def open_host(
     peerbook: Path | None = None,
     judge: Judge | None = None,
     uploads: Uploads | None = None,
+    standing: Path | None = None,
+    announce: Sequence[str] = (),
+    port_mapping: bool = False,
+    mdns: bool = False,
+    relay: bool = False,
+    relays: Sequence[str] = (),
 ) -> AsyncIterator[Host]:
     """Run a peer for the length of the block.
 

@@ -17,6 +17,7 @@ from wire.network import Network
 
 from ..control import Emit
 from ..datadir import DataDir
+from ..errors import CommandError, Exit
 from ..networkfile import new_network
 
 USUAL_COMMITTEE = 16  # members, or all verifiers where they are fewer
@@ -38,6 +39,7 @@ class Plan:
     token: str = ""
     symbol: str = ""
     public: bool | None = None  # the terms of a public chain, or those of a devnet
+    chain_id: int = 0  # of the chain that was meant
 
 
 async def found_network(directory: DataDir, key: NodeKey, plan: Plan, emit: Emit) -> Network:
@@ -48,6 +50,7 @@ async def found_network(directory: DataDir, key: NodeKey, plan: Plan, emit: Emit
     """
     with open_store(directory.store) as store:
         async with open_bare(plan.rpcs, plan.confirmations) as chain:
+            _check_chain(plan, chain)
             terms = _terms(plan, chain)
             async with open_sender(chain, key, store.transactions) as sender:
                 await _need_coins(chain, sender, emit)
@@ -64,6 +67,12 @@ async def found_network(directory: DataDir, key: NodeKey, plan: Plan, emit: Emit
     return msgspec.structs.replace(
         network, chain_id=chain.domain.chain_id, contract=deployed.registry, beacon=beacon, chain=deployed.spec
     )
+
+
+def _check_chain(plan: Plan, chain: Chain) -> None:
+    if plan.chain_id not in (0, (found := chain.domain.chain_id)):
+        said = f"the RPC speaks for chain {found}, and chain {plan.chain_id} was meant"
+        raise CommandError(Exit.CHAIN, said, "Give an RPC of that chain: --rpc URL")
 
 
 def _terms(plan: Plan, chain: Chain) -> Terms:

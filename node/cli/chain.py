@@ -9,6 +9,7 @@ from typing import Any
 import click
 import trio
 
+from settle.publicchains import PUBLIC_CHAINS
 from wire.errors import RecordError
 from wire.keys import show_address
 from wire.network import Network
@@ -36,8 +37,12 @@ command.add_command(dev)
 
 @command.command("deploy")
 @click.option(
-    "--rpc", "rpcs", multiple=True, required=True, metavar="URL", help="Who speaks for the chain; repeatable."
+    "--chain",
+    "known",
+    type=click.Choice(sorted(PUBLIC_CHAINS)),
+    help="A public test chain, by name. Or give its --rpc.",
 )
+@click.option("--rpc", "rpcs", multiple=True, metavar="URL", help="Who speaks for the chain; repeatable.")
 @click.option("--name", default="devnet", show_default=True, help="What the network is called.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write. Default: NAME.toml here.")
 @click.option("--account", metavar="NAME", help="Who pays, owns the contracts and has all tokens. Default: owner.")
@@ -54,15 +59,16 @@ command.add_command(dev)
 )  # fmt: skip
 @click.option(
     "--confirmations", type=click.IntRange(0, 10_000),
-    help="Blocks on top of one before it is relied on. Default: 0 on a devnet, 12 elsewhere.",
+    help="Blocks on top of one before it is relied on. Default: 0 on a devnet, 12 to 15 elsewhere.",
 )  # fmt: skip
 @click.option("--token-name", default="", help="Default: OPG on a devnet, Hallmark elsewhere.")
 @click.option("--symbol", default="", help="Default: OPG on a devnet, HALL elsewhere.")
 @click.option("--public/--devnet", "public", default=None, help="Which bonds and delays. Default: by the chain's id.")
 @everywhere
 def deploy(
-    rpcs: tuple[str, ...], name: str, out: Path | None, account: str | None, passphrase_file: str | None,
-    verifiers: tuple[str, ...], committee: int, bootstraps: tuple[str, ...], epoch_seconds: int | None,
+    known: str | None, rpcs: tuple[str, ...], name: str, out: Path | None, account: str | None,
+    passphrase_file: str | None, verifiers: tuple[str, ...], committee: int, bootstraps: tuple[str, ...],
+    epoch_seconds: int | None,
     confirmations: int | None, token_name: str, symbol: str, public: bool | None, data_dir: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Put a network's contracts on a chain, and write the network file that others join with.
@@ -82,8 +88,17 @@ def deploy(
     if not directory.initialised:
         directory.create()
         create_key(directory.key)
+    meant = PUBLIC_CHAINS[known] if known else None
+    if not (rpcs := rpcs or (meant.rpcs if meant else ())):
+        said = "it is not said which chain"
+        raise CommandError(
+            Exit.USAGE, said, "Give --chain base-sepolia, say, or --rpc URL (hallmark chain dev has one)."
+        )
+    if meant and confirmations is None:
+        confirmations = meant.confirmations
     plan = Plan(
-        rpcs=rpcs, name=name, verifiers=verifiers or (load_key(directory.key).peer_id,), bootstraps=bootstraps,
+        rpcs=rpcs, chain_id=meant.chain_id if meant else 0, name=name,
+        verifiers=verifiers or (load_key(directory.key).peer_id,), bootstraps=bootstraps,
         committee=committee, epoch=epoch_seconds or 0, confirmations=confirmations, token=token_name, symbol=symbol,
         public=public,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from node.cli.stake import node_address
-from node.errors import CommandError
+from node.errors import CommandError, Exit
 from node.networkfile import save_network
 from settle.accounts import create
 from tests.node.commands import Hallmark
@@ -62,6 +62,16 @@ def here(hallmark: Hallmark, home: Path, town: Town, monkeypatch: pytest.MonkeyP
     create(home / "accounts" / "owner.json", "open", town.account(OWNER), cost=2)
     monkeypatch.setenv("HALLMARK_PASSPHRASE_FILE", str(secret.absolute()))
     return hallmark
+
+
+def test_contracts_go_to_the_chain_that_was_meant(here: Hallmark, town: Town) -> None:
+    elsewhere = here("chain", "deploy", "--chain", "base-sepolia", "--rpc", town.spec.rpcs[0], "--out", "meant.toml")
+    assert elsewhere.code == Exit.CHAIN
+    assert "speaks for chain 31337, and chain 84532 was meant" in elsewhere.err
+    assert not Path("meant.toml").exists()
+    nowhere = here("chain", "deploy", "--out", "meant.toml")
+    assert nowhere.code == Exit.USAGE
+    assert "--chain base-sepolia" in nowhere.err
 
 
 def test_a_user_stakes_and_takes_back(here: Hallmark, home: Path) -> None:
