@@ -28,8 +28,7 @@ async def test_without_ezkl_the_error_says_how_to_get_it(fixed: World, monkeypat
     assert refused.value.next_step == "Install it: pip install 'hallmark[zk]'"
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_its_cost_comes_first_then_how_long_it_takes() -> None:
+async def test_its_cost_comes_first_then_how_long_it_takes(autojump_clock: trio.testing.MockClock) -> None:  # noqa: ARG001
     events: list[dict[str, Any]] = []
 
     async def work() -> str:

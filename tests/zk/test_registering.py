@@ -125,8 +125,11 @@ def a_prover(fixed: World, folder: _Slow) -> Prover:
     return Prover(fixed.registered, fixed.circuit, cast("Any", folder), Proved(b"p", (1, 2), 10_000_000))
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_proofs_take_turns_and_too_many_are_told_when_to_come_back(fixed: World, tmp_path: Path) -> None:
+async def test_proofs_take_turns_and_too_many_are_told_when_to_come_back(
+    fixed: World,
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
     folder = _Slow()
     prover, provers = a_prover(fixed, folder), Provers(cast("Peer", None), tmp_path)
     done: list[Proved] = []
@@ -146,8 +149,11 @@ async def test_proofs_take_turns_and_too_many_are_told_when_to_come_back(fixed: 
     provers.check_room(prover)
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_deadline_ends_the_wait_and_the_proof(fixed: World, tmp_path: Path) -> None:
+async def test_a_deadline_ends_the_wait_and_the_proof(
+    fixed: World,
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001
+) -> None:
     folder = _Slow()
     prover, provers = a_prover(fixed, folder), Provers(cast("Peer", None), tmp_path)
     with pytest.raises(RemoteError) as late:

@@ -239,8 +239,7 @@ async def test_a_quote_that_nobody_would_take_is_not_shown(tmp_path: Any) -> Non
         await service.over(asks(), MODEL)
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_an_attester_that_hangs_is_given_up(tmp_path: Any) -> None:
+async def test_an_attester_that_hangs_is_given_up(tmp_path: Any, autojump_clock: trio.testing.MockClock) -> None:  # noqa: ARG001
     ending = threading.Event()
 
     class Hung(Switched):
