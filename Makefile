@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-tensorrt lint format interop compiler contracts analyse test-anvil conformance bench simulate setup clean
+.PHONY: demo test test-tensorrt lint format interop javascript compiler contracts test-contracts analyse test-anvil conformance bench soak fuzz lab simulate setup clean
 
 demo: setup
 	@$(BIN)/hallmark demo
@@ -36,10 +36,17 @@ test-tensorrt: setup
 		'cuda-bindings>=13,<14' cuda-pathfinder
 	@$(TENSORRT)/bin/python -m pytest tests/engine/backends
 
-# against js-libp2p, in both directions; needs Node.js and npm
-interop: setup
-	@cd tests/p2p/interop && npm ci --no-audit --no-fund --ignore-scripts
-	@$(BIN)/python -m pytest tests/p2p/interop
+# js-libp2p, for the tests against it in both directions and for the example; needs Node.js and npm. Without it those tests
+# are skipped.
+JAVASCRIPT := tests/p2p/interop/node_modules/.package-lock.json examples/js/node_modules/.package-lock.json
+javascript: $(JAVASCRIPT)
+
+$(JAVASCRIPT): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@cd $* && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+interop: setup javascript
+	@$(BIN)/python -m pytest tests/p2p/interop tests/node/processes/test_js_example.py
 
 # The contracts' compiler, their linter, OpenZeppelin's sources, and a chain of another make for the tests; needs Node.js and
 # npm. Without it the tests of the contracts run on the committed artefacts, and those that compile them anew are skipped.
@@ -53,6 +60,10 @@ $(COMPILER): settle/contracts/package.json settle/contracts/package-lock.json
 # compiles the contracts, writes settle/artifacts, and checks the sources
 contracts: $(COMPILER)
 	@cd settle/contracts && npm run --silent build && npm run --silent lint
+
+# the committed artefacts are what the compiler makes of the sources: some minutes of compiling (`make test` compares hashes)
+test-contracts: setup $(COMPILER)
+	@HALLMARK_COMPILE=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 tests/settle/contracts/test_artefacts.py
 
 # Slither over all contracts, a minute; in an environment of its own, since its libraries are of other versions than ours.
 # docs/contracts.md has the answers to what it finds.
@@ -91,9 +102,28 @@ bench: setup
 	@$(BIN)/python -m bench.devnet
 	@$(BIN)/python -m bench.gas
 
-# committees under attack, 1,000 peers in virtual time, a few minutes; writes docs/simulation.md and its plots
+# ten thousand inputs on every protocol that a stranger can open, some minutes; `make test` sends a hundred
+fuzz: setup
+	@HALLMARK_FUZZ=10000 $(BIN)/python -m pytest -q -s tests/fuzz
+
+# A network of peers that come and go, for two hours: does anything grow? Exits with 1 when it does.
+soak: setup
+	@$(BIN)/python -m bench.endurance --minutes 120
+
+# Peers behind NATs, relays that die, links that lose, floods: in network namespaces of this machine, twenty minutes. As root
+# on Linux; what is missing is told as SKIPPED, and then nothing has passed. Writes the table in bench/README.md.
+LAB := ip:iproute2 nft:nftables conntrack:conntrack ping:iputils-ping sysctl:procps
+lab: setup
+	@packages=; for each in $(LAB); do command -v "$${each%:*}" >/dev/null || packages="$$packages $${each#*:}"; done; \
+		[ -z "$$packages" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq $$packages; }
+	@$(BIN)/python -m tests.lab --write
+
+# in virtual time: the whole network under attack, then committees, 1,000 peers each; writes docs/simulation.md,
+# docs/committees.md and their plots
 simulate: setup
-	@$(BIN)/python -m bench.simulation
+	@$(BIN)/python -m bench.simulation.network
+	@$(BIN)/python -m bench.simulation.committees
 
 setup: .venv/ready
 
@@ -101,4 +131,4 @@ setup: .venv/ready
 	@PYTHON="$(PYTHON)" ./setup.sh
 
 clean:
-	rm -rf .venv .venv-tensorrt .venv-slither settle/contracts/node_modules build *.egg-info
+	rm -rf .venv .venv-tensorrt .venv-slither settle/contracts/node_modules tests/p2p/interop/node_modules examples/js/node_modules build *.egg-info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-OFFER_EVERY = 60.0  # seconds; gossip costs every peer about 15 ms of CPU a message
+OFFER_EVERY = 60.0  # seconds; gossip costs every peer about a millisecond of CPU a message
 OFFER_LIFE_MS = 180_000
 OFFER_LAST_MS = 10_000  # the life of the last word on a model that is gone
 # Receivers take p2p.bounds.ORIGIN_RATE of one author, on all topics together: own names have ANNOUNCE_PAUSE.
@@ -32,6 +32,7 @@ TRIAL_RATE = 32 * 1024 * 1024  # bytes of its files a second, for which it gets 
 LOADING_SECONDS = 10.0  # how long a verifier lets a request wait for a model that it is just loading
 TENSOR_SECONDS = 30.0  # the pause a peer may make while sending its tensors
 ACQUAINT_SECONDS = 0.5  # how soon a newly connected peer is asked what it knows
+VISIT_MS = 1000  # a peer that dialled us and is gone sooner is asked for nothing
 CATALOGUE_SECONDS = 5.0  # how long a catalogue question may take
 AUDIT_SECONDS = 30.0  # how long one verifier has for a check after the answer, before the next one is asked
 CHECK_SECONDS = 120.0  # how long a running node tries to have an answer of its own checked, the committee included
@@ -142,3 +143,10 @@ CLAIM_BACK = 64  # epochs before this one in which unclaimed lines are looked fo
 COURT_SECONDS = 15.0  # between two looks for accusations, and at frauds that wait for the chain
 MAX_SUBMITTED = 4096  # frauds about which nothing more can be done, remembered
 MAX_AHEAD_OF_CHAIN_MS = 10 * 60 * 1000  # of an answer's end: what a chain confirms is minutes old, clocks are wrong
+HANDOVERS = 16  # files kept with which a network's publisher handed over to another
+FILE_SECONDS, FILE_REDIRECTS = 15.0, 3  # for a network file to come from the web; how often it may lead elsewhere
+UPDATE_EVERY = (6 * 3600.0, 12 * 3600.0)  # seconds between two looks at the URLs of a network's file: least, most
+UPDATE_ASK = (60.0, 120.0)  # seconds between two times that a few neighbours are asked for a newer one: least, most
+UPDATE_NEIGHBOURS, UPDATE_ASKED = 3, 16  # asked at such a time; and when their user wants to know
+UPDATE_SECONDS = 10.0  # for one of them to answer
+UPDATE_STEPS = 4  # files taken of one neighbour in a row: handovers, and the newest

@@ -22,10 +22,11 @@ from wire.catalogue import (
     Offers,
     Presences,
 )
+from wire.keys import peer_id_of
 from wire.manifest import Manifest, SignedManifest
 from wire.name import SignedName
 from wire.offer import SignedOffer
-from wire.presence import SignedPresence
+from wire.presence import Presence, SignedPresence
 
 from .bounds import CATALOGUE_SECONDS, LISTING_THREADS
 from .clock import now_ms
@@ -91,7 +92,11 @@ async def ask_presences(peer: Peer, peer_id: str) -> int:
     async with peer.host.exchange(peer_id, "catalogue") as channel:
         await channel.send(AskPresences())
         reply = await channel.receive(Presences, timeout=CATALOGUE_SECONDS)
-    return sum(peer.board.take_presence(encode(e), now_ms()).ruling is Ruling.ACCEPT for e in reply.entries)
+    news = [e for e in reply.entries if peer.board.take_presence(encode(e), now_ms()).ruling is Ruling.ACCEPT]
+    for signed in news:
+        presence = decode(signed.body, Presence)
+        peer.host.learn(peer_id_of(presence.peer), presence.addresses)
+    return len(news)
 
 
 async def ask_offers(peer: Peer, peer_id: str, model: bytes | None) -> int:

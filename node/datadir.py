@@ -29,6 +29,10 @@ class DataDir:
     def networks(self) -> Path:
         return self.path / "networks"
 
+    def signed(self, network: str) -> Path:
+        """Signed files of a network, as they came: see `networks.archive`."""
+        return self.networks / f"{network}.signed"
+
     @property
     def store(self) -> Path:
         return self.path / "store"

@@ -75,6 +75,8 @@ async def _manifest(peer: Peer, model: bytes, emit: Emit) -> tuple[SignedManifes
     if here is not None:
         return here, read_manifest(here, domain)
     await wait_for_peers(peer, emit)
+    if not peer.board.offers(now_ms(), model):  # we may have come this moment, and far away peers tell of it later
+        await refresh_offers(peer, model, first=True)
     signed = await fetch_manifest(peer.host, await holders(peer, model), model)
     manifest = read_manifest(signed, domain, model)
     if peer.intake.known(manifest.publisher, manifest.name) < 0:  # it may have been withdrawn
@@ -95,10 +97,15 @@ async def holders(peer: Peer, model: bytes) -> list[str]:
         peer.host.learn(found[-1], offer.addresses)
     found += await peer.host.find_providers(model)
     found += [status.peer_id for status in peer.host.connected()]
+    unique = []
     for peer_id in dict.fromkeys(found):
-        if addresses := peer.addresses_of(public_of(peer_id)):
-            peer.host.learn(peer_id, addresses)
-    unique = [p for p in dict.fromkeys(found) if p != peer.host.peer_id]
+        try:
+            addresses = peer.addresses_of(public_of(peer_id))
+        except RecordError:  # a peer with a key of another kind holds no models
+            continue
+        peer.host.learn(peer_id, addresses)
+        if peer_id != peer.host.peer_id:
+            unique.append(peer_id)
     if not unique:
         raise RemoteError(ErrorCode.NOT_FOUND, "no peer is known to hold this model")
     return unique

@@ -10,23 +10,28 @@ from .errors import CommandError, Exit
 from .peer import Peer
 
 JOIN_SECONDS = 10.0  # to reach a first peer
+SHOWN = 8  # peers met before whose failures are told one by one
 
 
 async def wait_for_peers(peer: Peer, emit: Emit) -> None:
     """Return once somebody is connected; CommandError that names each address tried and why it failed."""
     if peer.host.connected():
         return
-    if peer.bootstraps:
+    if peer.host.is_joining():
         emit({"event": "joining", "text": "looking for a first peer"})
     with trio.move_on_after(JOIN_SECONDS):
         while not peer.host.connected():
-            tried = [a for a in peer.host.bootstrap_report() if a.source == "bootstrap"]  # a saved peer may fail first
-            if not peer.bootstraps or (len(tried) >= peer.bootstraps and all(a.failure for a in tried)):
+            if not peer.host.is_joining():
                 break
             await trio.sleep(0.05)
         else:
             return
-    failures = [f"  {attempt.failure or attempt.address}" for attempt in peer.host.bootstrap_report()]
+    report = [attempt for attempt in peer.host.bootstrap_report() if attempt.failure]
+    met = [attempt for attempt in report if attempt.source != "bootstrap"]
+    failures = [f"  {attempt.failure}" for attempt in report if attempt not in met]
+    failures += [f"  {attempt.failure} (met before)" for attempt in met[:SHOWN]]
+    if len(met) > SHOWN:
+        failures.append(f"  and {len(met) - SHOWN} more that were met before")
     if not failures and peer.host.addresses:
         join = f"Let others join it: hallmark serve --bootstrap {peer.host.addresses[0]}"
         raise CommandError(Exit.NO_PEERS, "this peer is alone: nobody is connected", join)
@@ -45,7 +50,7 @@ async def wait_for_peers(peer: Peer, emit: Emit) -> None:
 
 async def until_connected(peer: Peer) -> None:
     """Return once somebody is connected, or if there is no address to begin with; for callers with a time limit."""
-    while peer.bootstraps and not peer.host.connected():  # noqa: ASYNC110 — the host tells nobody of it
+    while (peer.bootstraps or peer.host.is_joining()) and not peer.host.connected():  # noqa: ASYNC110 — the host tells nobody
         await trio.sleep(0.05)
 
 

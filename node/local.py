@@ -82,11 +82,13 @@ async def open_local(directory: DataDir, config: Config, *, roles: tuple[str, ..
 
 
 def initialise(directory: DataDir, network_file: Path | None) -> tuple[NodeKey, Path]:
-    """Make a new peer: its directory, its key, and its network: the file given, or one of its own with itself as the
-    only verifier. Returns the key and where the network file lies."""
+    """Make a new peer: its directory, its key, and its network: the file given, one that was added before, or one of
+    its own with itself as the only verifier. Returns the key and where the network file lies."""
     network = load_network(network_file) if network_file else None
     directory.create()
     key = create_key(directory.key)
+    if network is None and (added := sorted(directory.networks.glob("*.toml"))):
+        return key, added[0]
     if network is None:
         network = new_network("home", [key.peer_id])
     return key, keep_network(directory, network)
@@ -103,6 +105,12 @@ def keep_network(directory: DataDir, network: Network) -> Path:
     if stored.domain != network.domain:
         raise CommandError(
             Exit.CONFIG, f"another network named {network.name!r} is stored in {place}", "Remove or rename that file."
+        )
+    if stored.publisher is not None and stored.version > network.version:
+        raise CommandError(
+            Exit.CONFIG,
+            f"that file is version {network.version} of {network.name!r}, and version {stored.version} is stored",
+            f"Use the newer file: {place}",
         )
     if stored.epoch > network.epoch and network.chain:
         names = (*Registry.__struct_fields__, "past")

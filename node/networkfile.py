@@ -27,6 +27,7 @@ from wire.network import Network, Profile, Registry, Verifier
 from .errors import CommandError, Exit
 
 _NAME = re.compile(r"`str` matching regex '\^\[a-z0-9\][^']*'")  # not every user reads regular expressions
+_SECURE = re.compile(r"https://[^\s/]+\S*\Z")
 _URL = re.compile(r"https?://[^\s/]+\S*\Z")
 CONTRACTS = ("token", "channels", "evidence", "split", "epochs")
 DEVNET_CHAIN_ID = 31337
@@ -38,6 +39,8 @@ _HEAD = """\
 # Tolerances are the largest difference, relative to the largest output, between two honest executions.
 # `sample` is the probability with which an answer of tier sampled is checked, in steps of 0.0001.
 # `from_ms` is when the epoch begins, in milliseconds since 1970, UTC; [[past]] has the epochs before it.
+# `relays` are peers over which those behind routers are reached. Running peers take over what `publisher` signs as a
+# higher `version` of this file (hallmark network sign); they ask each other, and the URLs in `updates`.
 # [chain] says where its money and its epochs are: RPCs of its chain and contracts on it; `contract` is the registry.
 
 """
@@ -93,6 +96,7 @@ def show_network(network: Network) -> str:
         "chain_id": network.chain_id,
         "contract": show_address(network.contract),
         "bootstraps": list(network.bootstraps),
+        **_show_publisher(network),
         **_show_epoch(network),
         "past": [_show_epoch(registry) for registry in network.past],
     }
@@ -101,6 +105,15 @@ def show_network(network: Network) -> str:
     if network.chain:
         data["chain"] = show_chain(network.chain)
     return _HEAD + tomli_w.dumps(data)
+
+
+def _show_publisher(network: Network) -> dict[str, Any]:
+    """What only some files have: one without is read by the first release too."""
+    shown: dict[str, Any] = {"relays": list(network.relays)} if network.relays else {}
+    if network.publisher is not None:
+        shown |= {"publisher": show_address(network.publisher), "version": network.version}
+        shown |= {"updates": list(network.updates)} if network.updates else {}
+    return shown
 
 
 def show_chain(spec: ChainSpec) -> dict[str, Any]:
@@ -178,6 +191,10 @@ class _File(_Epoch, forbid_unknown_fields=True, kw_only=True):
     chain_id: int
     contract: str
     bootstraps: list[str] = []
+    relays: list[str] = []
+    publisher: str | None = None
+    version: int = 0
+    updates: list[str] = []
     past: list[_Epoch] = []
     chain: _Chain | None = None
 
@@ -193,6 +210,10 @@ def parse_network(text: str) -> Network:
         raise RecordError("not a network file: its tables are too deep") from error
     except msgspec.ValidationError as error:
         raise RecordError(_NAME.sub("lower-case letters, digits and dashes, at most 32 of them", str(error))) from error
+    if network.publisher is None and (network.version or network.updates):
+        raise RecordError("`version` and `updates` are of a file with a publisher: hallmark network sign FILE")
+    if not all(_SECURE.match(url) for url in network.updates):
+        raise RecordError("updates: each is a URL that begins with https://")
     epochs: tuple[Network | Registry, ...] = (*network.past, network)
     for rules in epochs:
         _check_epoch(rules)
@@ -215,6 +236,10 @@ def _rules(file: _File) -> dict[str, Any]:
         "chain_id": file.chain_id,
         "contract": parse_address(file.contract),
         "bootstraps": file.bootstraps,
+        "relays": file.relays,
+        "publisher": None if file.publisher is None else parse_address(file.publisher),
+        "version": file.version,
+        "updates": file.updates,
         "past": [_epoch(before) for before in file.past],
         "chain": None if file.chain is None else _chain(file.chain),
     }
@@ -267,15 +292,26 @@ def _key(peer_id: str) -> bytes:
     return key
 
 
-def load_network(path: Path) -> Network:
-    """The network in the file `path`; CommandError when it is missing or wrong."""
+def read_network_file(path: Path) -> str:
+    """The file's text; CommandError when it is missing, or no text."""
     try:
-        return parse_network(path.read_text())
+        return path.read_text()
     except FileNotFoundError:
         raise CommandError(
             Exit.CONFIG, f"there is no network file {path}", "Ask for one, or: hallmark network new NAME"
         ) from None
-    except (OSError, UnicodeDecodeError, RecordError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(
+            Exit.CONFIG, f"network file {path}: {error}", "Get the file again from whoever runs the network."
+        ) from error
+
+
+def load_network(path: Path) -> Network:
+    """The network in the file `path`; CommandError when it is missing or wrong."""
+    text = read_network_file(path)
+    try:
+        return parse_network(text)
+    except RecordError as error:
         raise CommandError(
             Exit.CONFIG, f"network file {path}: {error}", "Get the file again from whoever runs the network."
         ) from error

@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 import trio
 
 from p2p import Admission, Channel, Uploads, open_host, serve_blobs
-from wire.canonical import encode
+from wire.canonical import decode, encode
 from wire.errors import RemoteError
-from wire.keys import NodeKey
-from wire.presence import Presence, sign_presence
+from wire.keys import NodeKey, peer_id_of
+from wire.presence import Presence, SignedPresence, sign_presence
 
 from .announcing import run_names
 from .auditing.news import AuditIntake
-from .bounds import ACQUAINT_SECONDS, PRESENCE_EVERY, PRESENCE_LIFE_MS, PRESENCE_PAUSE
+from .bounds import ACQUAINT_SECONDS, PRESENCE_EVERY, PRESENCE_LIFE_MS, PRESENCE_PAUSE, VISIT_MS
 from .catalogue import CatalogueService, ask_offers, ask_presences
 from .catchingup import run_catching_up
 from .clock import now_ms
@@ -27,9 +26,12 @@ from .intake import Intake
 from .local import open_local
 from .memory import keep_memory
 from .naming import rank_in_dht
+from .networks.updating import PROTOCOL as NETWORK_PROTOCOL
+from .networks.updating import Updates
 from .noticeboard import Notice, Noticeboard, Ruling
 from .peer import Peer
 from .ready import ReadyModels
+from .releases import RELEASE
 from .roles.hub import run_hub
 from .roles.provider import Provider
 from .seen import keep_counts, write_counts
@@ -39,7 +41,6 @@ from .zk.provers import Provers
 
 log = logging.getLogger("hallmark.node")
 
-RELEASE = f"hallmark/{version('hallmark')}"
 _ADMISSION = {Ruling.ACCEPT: Admission.ACCEPT, Ruling.IGNORE: Admission.IGNORE, Ruling.REJECT: Admission.REJECT}
 
 
@@ -78,6 +79,7 @@ async def open_peer(
             mdns=config.mdns == "auto" and serving,
             relay="relay" in roles,
             relays=(*config.relays, *local.network.relays) if serving else (),
+            rendezvous=config.rendezvous if serving else (),
             uploads=uploads,
             judge=lambda key, value: rank_in_dht(key, value, local.network.domain, now_ms()),
         )
@@ -96,6 +98,8 @@ async def open_peer(
             )
             host.on_addresses_changed(peer.moved)
             audits = AuditIntake(local.store, local.network)
+            local.followers.append(lambda now: host.use_bootstraps((*config.bootstraps, *now.bootstraps)))
+            peer.updates = Updates(local, host)
             local.followers += [audits.follow, lambda now: peer.board.keep_room({v.key for v in now.listed})]
             payments = _join_payments(peer, opened)
             settling = _join_settling(peer)
@@ -122,6 +126,8 @@ def _services(peer: Peer, serving: bool, audits: AuditIntake) -> Mapping[str, Ca
     }
     if not serving:
         return services
+    if peer.updates is not None:
+        services["the network's file"] = peer.updates.run
     services["presence"] = lambda: _announce(peer)
     services["what gossip says of names"] = peer.intake.run
     services["what gossip says of checks"] = audits.run
@@ -193,8 +199,13 @@ async def _join(peer: Peer, uploads: Uploads) -> None:
     def deliver(_: bytes, __: str) -> None:  # what is admitted is on the noticeboard already
         peer.board_changed.notify()
 
+    def meet(data: bytes, __: str) -> None:
+        presence = decode(decode(data, SignedPresence).body, Presence)
+        peer.host.learn(peer_id_of(presence.peer), presence.addresses)
+        peer.board_changed.notify()
+
     await peer.host.join("offers", judge(peer.board.take_offer), deliver)
-    await peer.host.join("presences", judge(peer.board.take_presence), deliver)
+    await peer.host.join("presences", judge(peer.board.take_presence), meet)
 
     def pulled(blob: bytes, peer_id: str) -> None:
         peer.tally.pulled(blob, peer_id, now_ms())
@@ -214,6 +225,8 @@ async def _join(peer: Peer, uploads: Uploads) -> None:
     peer.host.handle("circuits", circuits)
     peer.host.handle("blobs", blobs)
     peer.host.handle("catalogue", CatalogueService(peer).serve)
+    if peer.updates is not None:
+        peer.host.handle(NETWORK_PROTOCOL, peer.updates.serve)
 
 
 async def _join_names(peer: Peer) -> None:
@@ -241,19 +254,27 @@ def _admission(notice: Notice, author: str) -> Admission:
 
 
 async def _get_acquainted(peer: Peer) -> None:
-    """Ask each newly connected peer once what was said before we came."""
+    """Ask each newly connected peer once what was said before we came. One that dialled us may be gone in a moment, as
+    those are that only look whether it can be done."""
     asked: set[str] = set()
-    while True:
-        connected = {status.peer_id for status in peer.host.connected()}
-        asked &= connected
-        for peer_id in connected - asked:
-            asked.add(peer_id)
-            try:
-                await ask_presences(peer, peer_id)
-                await ask_offers(peer, peer_id, None)
-            except RemoteError as error:
-                log.info("%s told nothing of others: %s", peer_id, error)
-        await trio.sleep(ACQUAINT_SECONDS)
+
+    async def ask(peer_id: str) -> None:
+        try:
+            await ask_presences(peer, peer_id)
+            await ask_offers(peer, peer_id, None)
+        except RemoteError as error:
+            log.info("%s told nothing of others: %s", peer_id, error)
+
+    async with trio.open_nursery() as nursery:
+        while True:
+            now, connected = now_ms(), peer.host.connected()
+            asked &= {status.peer_id for status in connected}
+            for status in connected:
+                stays = status.outgoing or now - status.since_ms >= VISIT_MS
+                if stays and status.peer_id not in asked:
+                    asked.add(status.peer_id)
+                    nursery.start_soon(ask, status.peer_id)
+            await trio.sleep(ACQUAINT_SECONDS)
 
 
 async def _announce(peer: Peer) -> None:

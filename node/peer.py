@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from settle.chain import Chain, Sender
 
     from .attesting.service import Attesting
+    from .networks.updating import Updates
     from .paying.claiming import Claiming
     from .paying.earning import Earning
     from .paying.spending import Spending
@@ -68,6 +69,7 @@ class Peer:
     earning: Earning | None = None  # and those that pay it, where it is a provider
     claiming: Claiming | None = None  # which looks after these
     handing: Handing | None = None  # on a network with a chain: proved receipts on their way to settlers
+    updates: Updates | None = None  # newer files of the network
     chain: Chain | None = None  # the network's, where it has one
     sender: Sender | None = None  # of the account that pays from here, where it is unlocked
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from p2p import Reach, Reachability
 
 OPEN = "/ip4/0.0.0.0/tcp/4001"
+_LANS = [ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
 
 
 def describe(found: Reachability, listen: Sequence[str]) -> dict[str, Any]:
@@ -69,7 +70,10 @@ def _steps(found: Reachability, listen: Sequence[str]) -> Iterator[str]:
     host, port = address.split("/")[2], address.split("/")[4]
     if listen and all(one.endswith("/tcp/0") for one in listen):
         yield f"Choose a port that stays the same at each start: hallmark serve --listen {OPEN}"
-    if ip_address(host).is_global:
+    if ip_address(host).is_loopback:
+        yield f"Listen beyond this machine: hallmark serve --listen {OPEN}"
+        return
+    if not _behind_router(host):
         yield f"Let TCP port {port} in to {host} through this machine's firewall: sudo ufw allow {port}/tcp"
         yield f"Where the machine is rented, let TCP port {port} in there too (its security group or network firewall)."
         return
@@ -82,6 +86,12 @@ def _steps(found: Reachability, listen: Sequence[str]) -> Iterator[str]:
         "If your provider shares one address among its customers, no port can be opened: stay with relays, or run one "
         "on a public machine: hallmark serve --role relay"
     )
+
+
+def _behind_router(host: str) -> bool:
+    """Whether the address is one of those that routers give out, and not one of the world's."""
+    address = ip_address(host)
+    return address.is_link_local or any(address in network for network in _LANS if network.version == address.version)
 
 
 def _best(listening: Sequence[str]) -> str:

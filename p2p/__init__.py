@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .blobs import BlobStore, fetch_manifest, serve_blobs
-    from .bootstrap import Attempt
     from .contacts import PeerStatus
     from .fetching import fetch_blob
     from .gossip import Admission
     from .host import Host, open_host
+    from .joining.bootstrap import Attempt
+    from .reach.state import Checker, Reach, Reachability
     from .records import Judge
     from .streams import ByteStream, Channel
     from .uploads import Uploads
@@ -27,9 +28,12 @@ __all__ = [
     "BlobStore",
     "ByteStream",
     "Channel",
+    "Checker",
     "Host",
     "Judge",
     "PeerStatus",
+    "Reach",
+    "Reachability",
     "Uploads",
     "fetch_blob",
     "fetch_manifest",
@@ -38,11 +42,12 @@ __all__ = [
 ]
 _HOMES = {
     "blobs": ("BlobStore", "fetch_manifest", "serve_blobs"),
-    "bootstrap": ("Attempt",),
     "fetching": ("fetch_blob",),
     "gossip": ("Admission",),
     "contacts": ("PeerStatus",),
     "host": ("Host", "open_host"),
+    "joining.bootstrap": ("Attempt",),
+    "reach.state": ("Checker", "Reach", "Reachability"),
     "records": ("Judge",),
     "streams": ("ByteStream", "Channel"),
     "uploads": ("Uploads",),

@@ -1,14 +1,13 @@
-"""Multiaddresses: reading those of strangers, announcing our own, remembering whose is which."""
+"""Multiaddresses: reading those of strangers, remembering whose is which."""
 
 from __future__ import annotations
 
 import socket
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr as Multiaddr
-from multiaddr.utils import get_network_addrs
 
 from wire.errors import ErrorCode, RecordError, RemoteError
 from wire.keys import public_of
@@ -17,11 +16,12 @@ from wire.text import one_line
 from . import bounds
 
 _HOSTS = {"ip4", "ip6", "dns", "dns4", "dns6"}
-_UNSPECIFIED = {"0.0.0.0": ("ip4", 4), "::": ("ip6", 6)}
 
 
 def read_address(text: str, peer_id: str | None = None) -> tuple[str, Multiaddr]:
-    """The peer id and the TCP address in `text`; without `/p2p/…` in it, `peer_id` says whose it is.
+    """The peer id and the TCP address in `text`; without `/p2p/…` at its end, `peer_id` says whose it is.
+
+    An address over a relay, `/ip4/…/tcp/…/p2p/RELAY/p2p-circuit/p2p/PEER`, is given back up to its `p2p-circuit`.
 
     RemoteError (UNREACHABLE) says what is wrong with any other text.
     """
@@ -29,11 +29,12 @@ def read_address(text: str, peer_id: str | None = None) -> tuple[str, Multiaddr]
         raise _unreadable(text[:32] + "…", f"longer than {bounds.ADDRESS_TEXT} characters")
     try:
         address = Multiaddr(text)
-        names = [protocol.name for protocol in address.protocols()]
-        named = address.value_for_protocol("p2p") if "p2p" in names else None
+        relay, named = _ends(address)
     except Exception as error:  # multiaddr raises many kinds for bad text
         raise _unreadable(text, str(error) or "not a multiaddress") from error
-    if len(names := [n for n in names if n != "p2p"]) != 2 or names[0] not in _HOSTS or names[1] != "tcp":
+    parts = [protocol.name for protocol in address.protocols()]
+    circuit = ["p2p", "p2p-circuit"] if relay else []
+    if not parts or parts[0] not in _HOSTS or parts[1:] != ["tcp", *circuit, *(["p2p"] if named else [])]:
         raise _unreadable(text, "only addresses like /ip4/192.0.2.1/tcp/4001/p2p/16Uiu2… can be dialled")
     owner = named or peer_id
     if owner is None:
@@ -41,33 +42,36 @@ def read_address(text: str, peer_id: str | None = None) -> tuple[str, Multiaddr]
     if peer_id is not None and owner != peer_id:
         raise _unreadable(text, f"it is the address of another peer than {peer_id}")
     try:
-        public_of(owner)
+        for each in filter(None, (relay, owner)):
+            public_of(each)
     except RecordError as error:
         raise _unreadable(text, str(error)) from error
-    return owner, address.decapsulate(Multiaddr(f"/p2p/{named}")) if named else address
+    if owner == relay:
+        raise _unreadable(text, "a peer is no relay to itself")
+    return owner, Multiaddr(str(address)[: str(address).rindex("/p2p/")]) if named else address
+
+
+def _ends(address: Multiaddr) -> tuple[str | None, str | None]:
+    """The relay in an address, and the peer at its end, where they are named."""
+    before, circuit, after = str(address).partition("/p2p-circuit")
+    last = (after if circuit else before).rpartition("/p2p/")
+    return (before.rpartition("/p2p/")[2] or None) if circuit else None, last[2] if last[1] else None
+
+
+def is_circuit(address: Multiaddr | str) -> bool:
+    """Whether the address leads over a relay."""
+    return "/p2p-circuit" in str(address)
+
+
+def relay_of(circuit: Multiaddr | str) -> tuple[str, Multiaddr]:
+    """The relay's id and its own address in a circuit's address that `read_address` gave or took."""
+    direct, _, relay = str(circuit).partition("/p2p-circuit")[0].rpartition("/p2p/")
+    return relay, Multiaddr(direct)
 
 
 def _unreadable(text: str, why: str) -> RemoteError:
     message = f"the address {text} cannot be used: {why}"
     return RemoteError(ErrorCode.UNREACHABLE, one_line(message))
-
-
-def announced(listening: Sequence[Multiaddr]) -> list[Multiaddr]:
-    """What others may dial: 0.0.0.0 and :: become this machine's own addresses, loopback only in want of any."""
-    found: OrderedDict[str, Multiaddr] = OrderedDict()
-    for address in listening:
-        host, port = str(address).split("/")[2], address.value_for_protocol("tcp")
-        kind, version = _UNSPECIFIED.get(host, ("", 0))
-        hosts = _machine_addresses(version) if version else [host]
-        for each in hosts:
-            text = f"/{kind or str(address).split('/')[1]}/{each}/tcp/{port}"
-            found.setdefault(text, Multiaddr(text))
-    return list(found.values())[: bounds.ADDRESSES]
-
-
-def _machine_addresses(version: int) -> list[str]:
-    own = [a for a in get_network_addrs(version) if not a.startswith(("127.", "fe80:", "169.254.")) and a != "::1"]
-    return own or ["127.0.0.1" if version == 4 else "::1"]
 
 
 def listenable(text: str) -> Multiaddr:
@@ -125,6 +129,10 @@ class AddressBook:
     def of(self, peer_id: str) -> tuple[str, ...]:
         """Addresses of the peer, without `/p2p/…`, the latest first."""
         return self._known.get(peer_id, ())
+
+    def peers(self) -> list[str]:
+        """All peers of which addresses are known."""
+        return list(self._known)
 
 
 def parse_peer(peer_id: str) -> ID:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import trio
 from libp2p.abc import INetConn
+from libp2p.connection_types import ConnectionType
 from libp2p.rcmgr import Direction
 
 from wire.errors import ErrorCode, RemoteError
 
 from . import bounds
-from .addresses import Multiaddr, parse_peer, read_address
+from .addresses import Multiaddr, parse_peer, read_address, relay_of
 from .dialling import Dialler
 from .standing.score import Standing
 from .swarm import SafeSwarm
@@ -43,12 +44,16 @@ class Contacts:
     ) -> None:
         self._peer_id, self._swarm, self._nursery = peer_id, swarm, nursery
         self._whereabouts, self._standing = whereabouts, standing
-        self._dialler = Dialler(swarm, nursery)
+        self.dialler = Dialler(swarm, nursery)
         self.find_peer: Callable[[str], Awaitable[None]] | None = None  # asks others where a peer is
 
     def is_connected(self, peer_id: str) -> bool:
         """Whether an open connection to the peer stands."""
-        return self._dialler.is_connected(peer_id)
+        return self.dialler.is_connected(peer_id)
+
+    def is_direct(self, peer_id: str) -> bool:
+        """Whether one stands that no relay carries."""
+        return self._swarm.is_direct(parse_peer(peer_id))
 
     def is_welcome(self, peer_id: str) -> bool:
         """Whether the peer is not refused."""
@@ -88,6 +93,11 @@ class Contacts:
                 raise
             await self._dial(peer_id, fresh, bounds.DIAL_TIMEOUT)
 
+    async def reach_relay(self, peer_id: str, addresses: Sequence[Multiaddr]) -> None:
+        """Return once the relay is connected, and not over another; RemoteError (UNREACHABLE) says why it is not."""
+        self._check(peer_id)
+        await self.dialler.connect_directly(peer_id, addresses, timeout=bounds.DIAL_TIMEOUT)
+
     async def visit(self, peer_id: str) -> None:
         """Reach a peer of the DHT's, or give up soon: there are others."""
         if not self.is_connected(peer_id):
@@ -97,15 +107,19 @@ class Contacts:
         """The peers that are connected now, one entry each, the oldest connection first."""
         found = []
         for peer, connections in self._swarm.get_connections_map().items():
-            for connection in connections:
-                if not connection.is_closed:
-                    found.append(_status(str(peer), connection))
-                    break
+            standing = [connection for connection in connections if not connection.is_closed]
+            if standing:
+                best = min(standing, key=lambda connection: connection.get_connection_type() is ConnectionType.RELAYED)
+                found.append(_status(str(peer), best, self._standing.score(str(peer), trio.current_time())))
         return sorted(found, key=lambda status: status.since_ms)
 
-    def count(self) -> int:
-        """How many peers are connected."""
-        return len(self._swarm.connections)
+    def reached_at(self, peer_id: str) -> str | None:
+        """The address at which we dialled the peer, while that connection stands; not one over a relay."""
+        for connection in self._swarm.get_connections(parse_peer(peer_id)):
+            status = _status(peer_id, connection, 0.0)
+            if status.outgoing and not status.relayed and status.address and not connection.is_closed:
+                return status.address
+        return None
 
     def streams(self) -> int:
         """How many streams are open, with all peers together."""
@@ -122,19 +136,26 @@ class Contacts:
             self._nursery.start_soon(connection.close)
 
     async def _dial(self, peer_id: str, targets: Sequence[Multiaddr], timeout: float) -> None:
+        self._check(peer_id)
+        await self.dialler.connect(peer_id, targets, timeout=timeout)
+
+    def _check(self, peer_id: str) -> None:
         if peer_id == self._peer_id:
             raise RemoteError(ErrorCode.UNREACHABLE, "that address is this peer's own", retry=False)
         if not self.is_welcome(peer_id):
             raise RemoteError(ErrorCode.UNREACHABLE, f"peer {peer_id} misbehaved and is refused for a while")
-        await self._dialler.connect(peer_id, targets, timeout=timeout)
 
 
-def _status(peer_id: str, connection: INetConn) -> PeerStatus:
+def _status(peer_id: str, connection: INetConn, score: float) -> PeerStatus:
     addresses = connection.get_transport_addresses()
+    relayed = connection.get_connection_type() is ConnectionType.RELAYED
     return PeerStatus(
         peer_id=peer_id,
         address=str(addresses[0]) if addresses else "",
         since_ms=int(connection._created_at * 1000),  # type: ignore[attr-defined]  # the library offers no other way
         outgoing=connection.direction is Direction.OUTBOUND,  # type: ignore[attr-defined]  # as above
         rtt=connection.muxed_conn.rtt(),  # type: ignore[attr-defined]  # as above
+        score=score,
+        relayed=relayed,
+        via=relay_of(addresses[0])[0] if relayed else "",
     )

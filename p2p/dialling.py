@@ -6,7 +6,7 @@ The library's own dialling tries one TCP address of a peer, remembers a failure 
 # ruff: noqa: ASYNC109 — a timeout here has a meaning of its own: it becomes a RemoteError
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 from libp2p.peer.id import ID
@@ -15,7 +15,7 @@ from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from wire.errors import ErrorCode, RemoteError
 
 from . import bounds
-from .addresses import Multiaddr, parse_peer
+from .addresses import Multiaddr, is_circuit, parse_peer
 from .swarm import SafeSwarm
 
 
@@ -32,21 +32,32 @@ class Dialler:
 
     def __init__(self, swarm: SafeSwarm, nursery: trio.Nursery) -> None:
         self._swarm, self._nursery = swarm, nursery
-        self._under_way: dict[str, _Dial] = {}
+        self._under_way: dict[tuple[str, bool], _Dial] = {}
+        self.dial_circuit: Callable[[Multiaddr, ID], Awaitable[object]] | None = None  # over a relay
 
     def is_connected(self, peer_id: str) -> bool:
         """Whether an open connection to the peer stands."""
         return any(not connection.is_closed for connection in self._swarm.get_connections(parse_peer(peer_id)))
 
     async def connect(self, peer_id: str, addresses: Sequence[Multiaddr], *, timeout: float) -> None:
-        """Return when a connection stands. RemoteError (UNREACHABLE) names every address and why it failed."""
-        if self.is_connected(peer_id):
-            return
-        dial = self._under_way.get(peer_id)
+        """Return when a connection stands, over a relay where need be.
+
+        RemoteError (UNREACHABLE) names every address and why it failed.
+        """
+        if not self.is_connected(peer_id):
+            await self._share(peer_id, addresses, timeout, direct=False)
+
+    async def connect_directly(self, peer_id: str, addresses: Sequence[Multiaddr], *, timeout: float) -> None:
+        """As `connect`, when no relay will do."""
+        if not self._swarm.is_direct(parse_peer(peer_id)):
+            await self._share(peer_id, [a for a in addresses if not is_circuit(a)], timeout, direct=True)
+
+    async def _share(self, peer_id: str, addresses: Sequence[Multiaddr], timeout: float, *, direct: bool) -> None:
+        dial = self._under_way.get((peer_id, direct))
         if dial is None:
-            dial = self._under_way[peer_id] = _Dial()
+            dial = self._under_way[peer_id, direct] = _Dial()
             # A task of the host's, so that the cancellation of one caller does not fail the others.
-            self._nursery.start_soon(self._dial, dial, peer_id, tuple(addresses)[: bounds.ADDRESSES])
+            self._nursery.start_soon(self._dial, dial, peer_id, tuple(addresses)[: bounds.ADDRESSES], direct)
         with trio.move_on_after(timeout):
             await dial.done.wait()
             if dial.failure is not None:
@@ -57,16 +68,17 @@ class Dialler:
             f"peer {peer_id} did not answer within {timeout:.0f} s; tried {_listed(addresses)}",
         )
 
-    async def _dial(self, dial: _Dial, peer_id: str, addresses: Sequence[Multiaddr]) -> None:
+    async def _dial(self, dial: _Dial, peer_id: str, addresses: Sequence[Multiaddr], direct: bool) -> None:
         failures: dict[str, str] = {}
         try:
-            await self._race(parse_peer(peer_id), addresses, failures)
-            reached = self.is_connected(peer_id)
+            peer = parse_peer(peer_id)
+            await self._race(peer, addresses, failures)
+            reached = self._swarm.is_direct(peer) if direct else self.is_connected(peer_id)
             dial.failure = None if reached else RemoteError(ErrorCode.UNREACHABLE, _failed(peer_id, failures))
         except Exception as error:  # the library's dialling raises what it likes; those who wait must hear of it
             dial.failure = RemoteError(ErrorCode.UNREACHABLE, f"peer {peer_id}: dialling failed ({error})")
         finally:
-            del self._under_way[peer_id]
+            del self._under_way[peer_id, direct]
             dial.done.set()
 
     async def _race(self, peer: ID, addresses: Sequence[Multiaddr], failures: dict[str, str]) -> None:
@@ -75,23 +87,46 @@ class Dialler:
             async def attempt(address: Multiaddr, failed: trio.Event) -> None:
                 try:
                     with trio.fail_after(bounds.DIAL_TIMEOUT):
-                        await self._swarm.dial_addr(address, peer)
+                        await self._reach(address, peer)
                     self._swarm.unblock_peer(peer)  # the library may hold an earlier failure against it
                     nursery.cancel_scope.cancel()
                 except trio.TooSlowError:
                     failures[str(address)] = f"no answer within {bounds.DIAL_TIMEOUT:.0f} s"
                 except Exception as error:  # TCP, noise and yamux fail in kinds of their own: all are this one's cause
-                    failures[str(address)] = _cause(error)
+                    failures[str(address)] = cause_of(error)
                 failed.set()
 
-            for address in addresses:
-                failed = trio.Event()
-                nursery.start_soon(attempt, address, failed)
-                with trio.move_on_after(bounds.DIAL_STAGGER):
-                    await failed.wait()
+            async def over_relays(all_failed: trio.Event) -> None:
+                # A dead direct address must not keep a peer from being reached at once; one that works is a little
+                # faster than a relay, and wins.
+                with trio.move_on_after(bounds.CIRCUIT_STAGGER):
+                    await all_failed.wait()
+                await in_turn([address for address in addresses if is_circuit(address)])
+
+            async def in_turn(addresses: Sequence[Multiaddr]) -> list[trio.Event]:
+                ends = []
+                for address in addresses:
+                    failed = trio.Event()
+                    nursery.start_soon(attempt, address, failed)
+                    with trio.move_on_after(bounds.DIAL_STAGGER):
+                        await failed.wait()
+                    ends.append(failed)
+                return ends
+
+            all_failed = trio.Event()
+            nursery.start_soon(over_relays, all_failed)
+            for failed in await in_turn([address for address in addresses if not is_circuit(address)]):
+                await failed.wait()
+            all_failed.set()
+
+    async def _reach(self, address: Multiaddr, peer: ID) -> None:
+        if not is_circuit(address):
+            await self._swarm.dial_addr(address, peer)
+        elif self.dial_circuit is not None:
+            await self.dial_circuit(address, peer)
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     """The innermost reason that says anything: 'connection refused' and not 'failed to connect'."""
     inner: BaseException = error
     for _ in range(8):

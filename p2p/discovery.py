@@ -14,6 +14,7 @@ from libp2p.kad_dht.kad_dht import DHTMode, _encode_key
 from libp2p.tools.anyio_service import background_trio_service
 
 from wire.cid import to_cid
+from wire.network import Network
 
 from . import bounds
 from .addresses import parse_peer
@@ -36,12 +37,14 @@ class Discovery:
     def __init__(
         self,
         host: SafeHost,
+        network: Network,
         serves: bool,
         learn: Callable[[str, Iterable[str]], None],
         reach: Callable[[str], Awaitable[None]],
         judge: Judge | None,
+        legacy: bool = True,
     ) -> None:
-        self._host, self._learn = host, learn
+        self._host, self._network, self._learn, self._legacy = host, network, learn, legacy
         self._records = Records(host, judge)
         self._values = Values(host, self._records, learn, reach)
         self._mode = DHTMode.SERVER if serves else DHTMode.CLIENT
@@ -52,7 +55,7 @@ class Discovery:
 
     async def run(self) -> None:
         """Serve until cancelled or until the library's service fails; may be run again."""
-        dht = SafeKadDHT(self._host, self._mode, self._records)
+        dht = SafeKadDHT(self._host, self._network, self._mode, self._records, self._legacy)
         async with background_trio_service(dht):
             self._dht = dht
             try:
@@ -177,7 +180,7 @@ class Discovery:
             self._stale = trio.Event()
             with trio.move_on_after(bounds.LOOKUP_TIMEOUT):
                 for peer in self._host.get_live_peers():
-                    await dht.add_peer(peer)  # only those that identify found to serve the DHT
+                    await dht.add_peer(peer)
                 if dht.get_routing_table_size():
                     await dht.refresh_routing_table()
             for digest in [d for d, taken in self._provided.items() if not taken]:

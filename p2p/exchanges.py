@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -20,6 +20,7 @@ from .loopback import Loopback, loopback
 from .netstream import NetByteStream
 from .pool import Pool, Replay
 from .serving import Handler, Server, sole
+from .standing.doorkeeper import Doorkeeper
 from .streams import ByteStream, Channel
 from .uploads import Uploads
 
@@ -28,9 +29,16 @@ class Exchanges:
     """Streams of this network's own protocols."""
 
     def __init__(
-        self, host: SafeHost, network: Network, nursery: trio.Nursery, contacts: Contacts, uploads: Uploads
+        self,
+        host: SafeHost,
+        network: Network,
+        nursery: trio.Nursery,
+        contacts: Contacts,
+        door: Doorkeeper,
+        uploads: Uploads,
     ) -> None:
         self._host, self._network, self._nursery, self._contacts = host, network, nursery, contacts
+        self._door = door
         self._uploads, self._server = uploads, Server(uploads)
         self.pool = Pool[NetByteStream]()
         self._handlers: dict[str, Handler] = {}
@@ -38,30 +46,38 @@ class Exchanges:
 
     def handle(self, protocol: str, handler: Handler) -> None:
         """Serve `protocol` (a name like "infer"). `handler` is called once an exchange, again while more come."""
+        versions = self._network.protocols(protocol)
 
         async def serve(stream: INetStream) -> None:
-            channel = Channel(NetByteStream(stream), str(stream.muxed_conn.peer_id))
-            await self._server.serve(protocol, handler, channel)
+            peer, ours = str(stream.muxed_conn.peer_id), NetByteStream(stream)
+            with self._door.guests.using(peer, trio.current_time):
+                await self._server.serve(protocol, handler, Channel(ours, peer, versions[ours.protocol]))
 
         self._handlers[protocol] = handler
-        self._host.set_stream_handler(TProtocol(self._network.protocol(protocol)), serve)
+        for name in versions:
+            self._host.set_stream_handler(TProtocol(name), serve)
 
     @asynccontextmanager
     async def open(self, peer_id: str, protocol: str) -> AsyncIterator[Channel]:
         """As `Host.exchange`."""
-        pooled = self._pooled(peer_id, protocol)
+        pooled, versions = self._pooled(peer_id, protocol), self._network.protocols(protocol)
         stream: ByteStream
         if peer_id == self._peer_id:
             stream = self._to_itself(protocol)
         elif pooled is not None:
-            stream = Replay(pooled, lambda: self._fresh(peer_id, protocol))
+            # What was said on it is said again on the fresh one, so that has to be of the same version.
+            stream = Replay(pooled, lambda: self._fresh(peer_id, protocol, [pooled.protocol]))
         else:
-            stream = await self._fresh(peer_id, protocol)
-        channel, clean = Channel(stream, peer_id), False
+            stream = await self._fresh(peer_id, protocol, list(versions))
+        inner = stream.stream if isinstance(stream, Replay) else stream
+        agreed = versions[inner.protocol] if isinstance(inner, NetByteStream) else next(iter(versions.values()))
+        channel, clean = Channel(stream, peer_id, agreed), False
         try:
-            with self._uploads.beside(protocol):
+            with self._uploads.beside(protocol), self._door.guests.using(peer_id, trio.current_time):
                 yield channel
             clean = True
+            if peer_id != self._peer_id:
+                self._door.standing.credit(peer_id, trio.current_time(), bounds.EXCHANGE_MERIT)
         except Exception as error:
             clean = channel.error is not None and sole(error) is channel.error
             raise
@@ -84,22 +100,24 @@ class Exchanges:
         if (handler := self._handlers.get(protocol)) is None:
             raise RemoteError(ErrorCode.UNSUPPORTED, f"this peer does not serve {protocol} itself")
         near, far = loopback()
-        self._nursery.start_soon(self._server.serve, protocol, handler, Channel(far, self._peer_id))
+        newest = next(iter(self._network.protocols(protocol).values()))
+        self._nursery.start_soon(self._server.serve, protocol, handler, Channel(far, self._peer_id, newest))
         return near
 
     def _pooled(self, peer_id: str, protocol: str) -> NetByteStream | None:
         while (stream := self.pool.take(peer_id, protocol)) is not None:
-            if stream.resting():
+            if stream.resting() and not (stream.relayed and self._contacts.is_direct(peer_id)):
                 return stream
             self._nursery.start_soon(Channel(stream, peer_id).reset)
         return None
 
-    async def _fresh(self, peer_id: str, protocol: str) -> NetByteStream:
+    async def _fresh(self, peer_id: str, protocol: str, names: Sequence[str]) -> NetByteStream:
         await self._contacts.reach(peer_id)
-        name = TProtocol(self._network.protocol(protocol))
         try:
             with trio.fail_after(bounds.OPEN_TIMEOUT):
-                return NetByteStream(await self._host.new_stream(parse_peer(peer_id), [name]))
+                return NetByteStream(
+                    await self._host.new_stream(parse_peer(peer_id), [TProtocol(name) for name in names])
+                )
         except trio.TooSlowError:
             text = f"peer {peer_id} opened no stream within {bounds.OPEN_TIMEOUT:.0f} s"
             raise RemoteError(ErrorCode.TIMEOUT, text) from None

@@ -66,16 +66,17 @@ class FrameReader:
     def __init__(self) -> None:
         self._head = bytearray()  # of a header that has not come whole
         self._left = 0  # of the body under way
+        self.taken = 0  # bytes of what was fed last that have come out
 
     def feed(self, data: memoryview) -> Iterator[Header | Piece]:
         """What is whole so far; ProtocolError for an unknown version or kind, after which nothing more can be read."""
         at, size = 0, len(data)
         while at < size:
             if self._left:
-                end = min(size, at + self._left)
-                self._left -= end - at
-                yield Piece(data[at:end], not self._left)
-                at = end
+                begin, at = at, min(size, at + self._left)
+                self._left -= at - begin
+                self.taken = at
+                yield Piece(data[begin:at], not self._left)
                 continue
             if not self._head and size - at >= HEADER:
                 header = _parse(data[at : at + HEADER])
@@ -90,6 +91,7 @@ class FrameReader:
                 self._head.clear()
             if header.kind is Kind.DATA:
                 self._left = header.length
+            self.taken = at
             yield header
 
 

@@ -8,51 +8,123 @@ the library's own protocols and those not yet negotiated among them, is counted,
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 import trio
-from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.abc import IMuxedConn, INetConn, INetStream, INetwork, INotifee
+from libp2p.custom_types import StreamHandlerFn, TProtocol
 from libp2p.host.basic_host import BasicHost
+from libp2p.identity.identify_push.identify_push import ID_PUSH, identify_push_handler_for, push_identify_to_peer
 from libp2p.peer.id import ID
 
+from wire.network import Network
+
 from . import bounds
-from .addresses import Multiaddr, announced
+from .addresses import Multiaddr
+from .negotiation import Negotiator
+from .rates import Rates
+from .standing.slots import Slot, Slots
 from .swarm import SafeSwarm
 
 log = logging.getLogger(__name__)
+
+# The connection over which this task answers or tells something: what is said of our addresses depends on it.
+_over: ContextVar[IMuxedConn | None] = ContextVar("_over", default=None)
 
 
 class SafeHost(BasicHost):
     """A host that fences its streams, and that says when it has learnt what a peer speaks."""
 
+    circuits: Callable[[], Sequence[str]] = tuple  # our addresses over relays, whole; the library asks before we know
+    # Our other addresses, without /p2p: those told over a connection, or, for None, to everybody.
+    told: Callable[[IMuxedConn | None], Sequence[str]] = lambda *_: ()
+    observed: Callable[[INetConn, Multiaddr], None] = lambda *_: None  # where a peer says it sees us
+
     def __init__(self, swarm: SafeSwarm, admits: Callable[[str], bool], identified: Callable[[str], None]) -> None:
-        super().__init__(
-            swarm,
-            addrs_factory=lambda candidates: announced(candidates),
-            # What strangers say they see us as is no ground for announcing it.
-            disable_identify_address_discovery=True,
-        )
-        self.swarm = swarm
+        # What strangers say they see us as is no ground for announcing it: the library's own discovery is off.
+        super().__init__(swarm, disable_identify_address_discovery=True)
+        self._observed_addr_manager = _Observations(self)  # type: ignore[assignment]  # what the library calls of it
+        self.swarm, self.multiselect_client = swarm, Negotiator()
         self._admits, self._identified = admits, identified
-        self._streams: Counter[str] = Counter()
+        self.slots, self._serving = Slots(), dict[Slot, trio.CancelScope]()
+        self._ids: dict[TProtocol, tuple[tuple[TProtocol, ...], tuple[TProtocol, ...]]] = {}
+        self._pushes = Rates(bounds.PUSH_RATE, bounds.PUSH_BURST)
+        self._take_push = identify_push_handler_for(self)
+        self.set_stream_handler(ID_PUSH, self._on_push)
+
+    def rename(self, constant: TProtocol, dialled: Sequence[TProtocol], served: Sequence[TProtocol]) -> None:
+        """Open and serve under other ids, the first preferred, what the library knows by one that it cannot change."""
+        self._ids[constant] = tuple(dialled), tuple(served)
+
+    def set_stream_handler(self, protocol_id: TProtocol, stream_handler: StreamHandlerFn) -> None:
+        for name in self._ids[protocol_id][1] if protocol_id in self._ids else (protocol_id,):
+            super().set_stream_handler(name, stream_handler)
+
+    async def new_stream(self, peer_id: ID, protocol_ids: Sequence[TProtocol]) -> INetStream:
+        names = [name for each in protocol_ids for name in (self._ids[each][0] if each in self._ids else (each,))]
+        return await super().new_stream(peer_id, names)
+
+    def get_addrs(self) -> list[Multiaddr]:
+        own = [f"{address}/p2p/{self.get_id()}" for address in self.told(_over.get())]
+        return list(map(Multiaddr, dict.fromkeys([*own, *self.circuits()])))
+
+    def get_transport_addrs(self) -> list[Multiaddr]:
+        # Where there is nothing to tell, identify would tell these: 0.0.0.0, and what stands behind a router.
+        return []
+
+    def listening(self) -> list[Multiaddr]:
+        """What the listeners are bound to."""
+        return super().get_transport_addrs()
+
+    def speaks(self, peer_id: ID) -> frozenset[str]:
+        """The protocols that the peer said it serves; none while it was not asked."""
+        try:
+            return frozenset(self.get_peerstore().get_protocols(peer_id))
+        except Exception:  # the store raises for a peer it does not know, which is an answer like another
+            return frozenset()
+
+    def is_of(self, network: Network, peer_id: ID) -> bool:
+        """Whether the peer said that it serves protocols of this network."""
+        return any(protocol.startswith(f"/hallmark/{network.name}/") for protocol in self.speaks(peer_id))
+
+    async def tell(self, connection: INetConn) -> None:
+        """Tell a peer anew what we speak and where we are, as it holds over this connection."""
+        over = _over.set(connection.muxed_conn)
+        try:
+            with trio.move_on_after(bounds.OPEN_TIMEOUT):
+                await push_identify_to_peer(self, connection.muxed_conn.peer_id)
+        finally:
+            _over.reset(over)
+
+    async def _on_push(self, stream: INetStream) -> None:
+        if self._pushes.take(str(stream.muxed_conn.peer_id), trio.current_time()):
+            await self._take_push(stream)
+        else:
+            await reset(stream)
 
     async def _swarm_stream_handler(self, net_stream: INetStream) -> None:
         peer = str(net_stream.muxed_conn.peer_id)
-        full = self._streams[peer] >= bounds.STREAMS_PER_PEER or self._streams.total() >= bounds.STREAMS
-        if full or not self._admits(peer):
+        slot, gone = self.slots.take(peer) if self._admits(peer) else (None, None)
+        if gone is not None:
+            self._serving.pop(gone).cancel()
+        if slot is None:
             await reset(net_stream)
             return
-        self._streams[peer] += 1
+        scope = self._serving[slot] = trio.CancelScope()
+        over = _over.set(net_stream.muxed_conn)
         try:
-            await super()._swarm_stream_handler(net_stream)
+            with scope:
+                await super()._swarm_stream_handler(net_stream)
+            if scope.cancelled_caught:
+                await reset(net_stream)
         except Exception:  # this is the fence: a peer's bytes may have provoked anything
             log.warning("a stream of %s (%s) failed", peer, net_stream.get_protocol(), exc_info=True)
             await reset(net_stream)
         finally:
-            self._streams[peer] -= 1
-            if not self._streams[peer]:
-                del self._streams[peer]
+            _over.reset(over)
+            self._serving.pop(slot, None)
+            self.slots.give(slot)
 
     async def _identify_task_entry(self, peer_id: ID, reason: str) -> None:
         try:
@@ -61,6 +133,22 @@ class SafeHost(BasicHost):
                 self._identified(str(peer_id))
         except Exception:  # a system task of trio's: whatever left it would end the program
             log.warning("identifying %s failed", peer_id, exc_info=True)
+
+
+class _Observations:
+    """Stands where the library would keep what peers say they see us as, and passes it on."""
+
+    def __init__(self, host: SafeHost) -> None:
+        self._host = host
+
+    def record_observation(self, connection: INetConn, observed: Multiaddr, _: object) -> None:
+        self._host.observed(connection, observed)
+
+    def addrs(self) -> list[Multiaddr]:
+        return []
+
+    def remove_conn(self, _: INetConn) -> None:
+        pass
 
 
 class Watch(INotifee):
@@ -95,3 +183,11 @@ async def reset(stream: INetStream) -> None:
             await stream.reset()
         except Exception:  # it was broken already, in one of the library's many ways; there is nothing left to end
             log.debug("a stream could not be reset", exc_info=True)
+
+
+async def finish(stream: INetStream) -> None:
+    """End our direction: what was written still arrives. Raises nothing."""
+    try:
+        await stream.close()
+    except Exception:  # as above
+        log.debug("a stream could not be closed", exc_info=True)

@@ -1,15 +1,15 @@
 """What noise stands on: bytes to and from a peer, with a way to send that never waits.
 
-`SocketLink` goes to the file descriptor itself, past two layers of locks and copies. `StreamLink` is for anything else
-that reads and writes (a relayed connection, a pair in memory). Both raise `ConnectionClosedError` when the link is
-gone, and nothing else.
+`SocketLink` goes to the file descriptor itself, past two layers of locks and copies; a relayed connection brings a link
+of its own. `StreamLink` is for anything else that reads and writes (a pair in memory). All raise
+`ConnectionClosedError` when the link is gone, and nothing else.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, cast
 
 import trio
 from libp2p.abc import IRawConnection
@@ -23,6 +23,8 @@ from . import bounds
 class Link(Protocol):
     """A link to a peer. One task at a time may `flush`, one may `receive`."""
 
+    over: bool = False  # whether `push` has another link's noise seal the data again
+
     def push(self, data: memoryview) -> int:
         """Send now what can be sent without waiting; how many bytes that was."""
 
@@ -33,7 +35,7 @@ class Link(Protocol):
         """Wait for bytes and write them into `space`; how many, 0 at the end. `more`: some are likely there now."""
 
 
-class SocketLink:
+class SocketLink(Link):
     """A link over a TCP socket of trio's."""
 
     def __init__(self, socket: trio.socket.SocketType) -> None:
@@ -49,7 +51,7 @@ class SocketLink:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise _closed(error) from error
+            raise closed(error) from error
 
     def _open(self) -> int:
         if (descriptor := self._socket.fileno()) < 0:
@@ -61,7 +63,7 @@ class SocketLink:
         try:
             await trio.lowlevel.wait_writable(self._open())
         except (OSError, trio.ClosedResourceError) as error:
-            raise _closed(error) from error
+            raise closed(error) from error
         with memoryview(pending) as view:
             sent = self.push(view)
         del pending[:sent]
@@ -79,10 +81,10 @@ class SocketLink:
                 except BlockingIOError:
                     more = False
         except (OSError, trio.ClosedResourceError) as error:
-            raise _closed(error) from error
+            raise closed(error) from error
 
 
-class StreamLink:
+class StreamLink(Link):
     """A link over anything of the library's that reads and writes. Nothing can be sent there without waiting."""
 
     def __init__(self, connection: IRawConnection) -> None:
@@ -103,7 +105,7 @@ class StreamLink:
         try:
             await self._connection.write(data)
         except Exception as error:  # what stands below raises kinds of its own; all mean that the link is gone
-            raise _closed(error) from error
+            raise closed(error) from error
         self._cut = False
         del pending[: len(data)]
 
@@ -112,13 +114,15 @@ class StreamLink:
         try:
             data = await self._connection.read(len(space))
         except Exception as error:  # as above
-            raise _closed(error) from error
+            raise closed(error) from error
         space[: len(data)] = data
         return len(data)
 
 
 def link_of(connection: IRawConnection) -> Link:
-    """The best link that the connection allows."""
+    """The best link that the connection allows; one that brings its own has it as `link`."""
+    if (own := getattr(connection, "link", None)) is not None:
+        return cast(Link, own)
     if isinstance(connection, RawConnection) and isinstance(connection.stream, TrioTCPStream):
         inner = connection.stream.stream
         if isinstance(inner, trio.SocketStream):
@@ -126,5 +130,6 @@ def link_of(connection: IRawConnection) -> Link:
     return StreamLink(connection)
 
 
-def _closed(error: BaseException) -> ConnectionClosedError:
+def closed(error: BaseException) -> ConnectionClosedError:
+    """What a link raises for whatever ended it."""
     return ConnectionClosedError(f"the connection is gone ({error or type(error).__name__})", transport="tcp")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import trio
 from libp2p.abc import INetStream
+from libp2p.connection_types import ConnectionType
 from libp2p.network.stream.exceptions import StreamEOF
 
 from .yamux import YamuxStream
@@ -43,9 +44,19 @@ class NetByteStream:
         except Exception as error:  # as above
             raise trio.BrokenResourceError(_text(error)) from error
 
+    @property
+    def protocol(self) -> str:
+        """The id that was agreed on for the stream."""
+        return str(self._stream.get_protocol())
+
     def resting(self) -> bool:
         """Whether both directions are open and nothing unread has come, as far as this side knows."""
         return self._inner.resting
+
+    @property
+    def relayed(self) -> bool:
+        """Whether the connection under it goes over a relay."""
+        return self._stream.muxed_conn.get_connection_type() is ConnectionType.RELAYED
 
     def on_end(self, call: Callable[[], object] | None) -> None:
         self._inner.on_end(call)

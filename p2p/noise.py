@@ -51,7 +51,7 @@ class NoiseSession(BaseSession):
             is_initiator=is_initiator,
         )
         self._connection, self._link = connection, link
-        self._sealer, self._opener = Sealer(keys[0]), Opener(keys[1])
+        self._sealer, self._opener = Sealer(keys[0], over=link.over), Opener(keys[1])
         self._pending = bytearray()  # sealed, and not yet taken by the socket
         self._unread = b""  # opened, and not yet read
         self._broken: ConnectionClosedError | None = None

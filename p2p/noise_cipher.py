@@ -44,13 +44,15 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
+_scratch_over = _Scratch()  # for what is sealed again before it leaves: a relayed connection over a direct one
 
 
 class Sealer:
-    """One direction out."""
+    """One direction out. `over`: another sealer seals what comes out, while this one still holds it."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, over: bool = False) -> None:
         self._cipher, self._count = ChaCha20Poly1305(key), 0
+        self._scratch = _scratch_over if over else _scratch
 
     def seal(self, parts: Sequence[Bytes]) -> Iterator[memoryview]:
         """The parts, one after the other, as sealed messages with their lengths.
@@ -58,7 +60,7 @@ class Sealer:
         Each view that comes out is good only until the next is asked for. Ask for all: a message left unsent leaves
         the peer at another nonce.
         """
-        sealed, at, waiting = _scratch.sealed, 0, bytearray()
+        sealed, at, waiting = self._scratch.sealed, 0, bytearray()
         pieces: list[Bytes] = []
         for part in parts:
             if len(waiting) + len(part) <= JOINED:

@@ -26,34 +26,3 @@ class Rates:
 
     def __len__(self) -> int:
         return len(self._buckets)
-
-
-class Standing:
-    """Who misbehaved, and who is refused for it, and until when. A machine without I/O."""
-
-    def __init__(self) -> None:
-        self._patience = Rates(bounds.OFFENCES / bounds.OFFENCE_WINDOW, bounds.OFFENCES)
-        self._refused: OrderedDict[str, float] = OrderedDict()
-
-    def offend(self, peer: str, now: float, weight: float = 1.0) -> bool:
-        """Note an offence; True when `peer` is refused from now on because of it."""
-        if self.is_refused(peer, now) or self._patience.take(peer, now, weight):
-            return False
-        self.refuse(peer, now)
-        return True
-
-    def refuse(self, peer: str, now: float) -> None:
-        """Nothing of `peer` is taken from now on, for a while."""
-        self._refused[peer] = now + bounds.REFUSAL
-        if len(self._refused) > bounds.BUCKETS:
-            self._refused.popitem(last=False)
-
-    def is_refused(self, peer: str, now: float) -> bool:
-        """Whether nothing of `peer` is taken at `now`."""
-        until = self._refused.get(peer)
-        if until is None:
-            return False
-        if now >= until:
-            del self._refused[peer]
-            return False
-        return True

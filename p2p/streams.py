@@ -52,8 +52,9 @@ class ByteStream(Protocol):
 class Channel:
     """Frames on a stream. Not for two tasks at once in one direction."""
 
-    def __init__(self, stream: ByteStream, peer: str) -> None:
+    def __init__(self, stream: ByteStream, peer: str, version: int = 1) -> None:
         self.peer = peer  # the remote peer id, base58
+        self.version = version  # of the protocol: the newest that both sides speak
         self.usable = True  # False once framing, link or time broke it
         self.error: RemoteError | None = None  # the last error the peer reported
         self.received = 0  # frames taken from the peer

@@ -1,9 +1,9 @@
-"""The library's swarm with our own noise and yamux only, and with five of its defects closed.
+"""The library's swarm with our own noise and yamux only, a doorkeeper, and with six of its defects closed.
 
 A slot for an incoming connection is given back when that connection ends (the library keeps it for ever, and after
 some hundred connections it accepts none). A stream whose opening is cancelled is not leaked. A connection that
 comes while another to the same peer is closed is not forgotten. A peer that does not read cannot keep the listeners
-open past the end. And nothing is dialled that this peer did not ask for.
+open past the end. The far end of an IPv6 connection is known. And nothing is dialled that this peer did not ask for.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import logging
 import os
 
 import trio
-from libp2p.abc import INetConn, INetStream
+from libp2p.abc import IMuxedConn, INetConn, INetStream, IRawConnection, ISecureConn
+from libp2p.connection_types import ConnectionType
 from libp2p.crypto.secp256k1 import create_new_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.io.abc import ReadWriteCloser
-from libp2p.metrics.swarm import SwarmEvent
+from libp2p.io.trio import TrioTCPStream
 from libp2p.network import swarm as library
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
-from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
-from libp2p.stream_muxer import muxer_multistream
+from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
@@ -33,14 +35,30 @@ from wire.keys import NodeKey
 
 from . import bounds
 from .addresses import Multiaddr
+from .identity import BoundedPeerStore
+from .negotiation import Negotiator
 from .noise import NoiseTransport
+from .standing.doorkeeper import Caller, Doorkeeper
+from .standing.ledger import Ledger
 from .yamux import Yamux
 
 log = logging.getLogger(__name__)
 
-# The library constructs its own Yamux whatever its options say, so the name it uses is bound anew.
-muxer_multistream.Yamux = Yamux  # type: ignore[attr-defined,assignment]  # a name it only imports
 library._HAPPY_EYEBALLS_DELAY = 0  # else every dial sleeps 250 ms, successful ones too
+
+
+def _far_end(stream: TrioTCPStream) -> tuple[str, int] | None:
+    """Host and port of the peer. The library takes no name but one of two parts, and an IPv6 one has four."""
+    if stream._cached_remote_address is None:  # what is known once stays known when the socket is closed
+        try:
+            host, port = stream.stream.socket.getpeername()[:2]
+        except (AttributeError, OSError, ValueError):  # not connected any more, or no socket at all
+            return None
+        stream._cached_remote_address = host.removeprefix("::ffff:").partition("%")[0], port
+    return stream._cached_remote_address
+
+
+TrioTCPStream.get_remote_address = _far_end  # type: ignore[method-assign,assignment]
 
 
 class _NoAutoConnector(AutoConnector):
@@ -53,24 +71,108 @@ class _NoAutoConnector(AutoConnector):
         await trio.lowlevel.checkpoint()
 
 
-class SafeSwarm(library.Swarm):
-    """A swarm that survives cancelled openings and many connections."""
+class _Muxer(MuxerMultistream):
+    """Negotiates yamux, ours: the library constructs its own whatever its options say."""
 
-    async def _do_handle_inbound_connection(
-        self,
-        read_write_closer: ReadWriteCloser,
-        maddr: Multiaddr,
-        failure_event: SwarmEvent,  # noqa: ARG002 — the library's signature
-    ) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__({TProtocol(YAMUX): Yamux})
+        self._ledger = ledger
+
+    async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
+        await self.select_transport(conn)
+        return Yamux(conn, peer_id, conn.is_initiator, ledger=self._ledger)
+
+
+class SafeSwarm(library.Swarm):
+    """A swarm that survives cancelled openings and many connections, and whose doorkeeper decides on each."""
+
+    door: Doorkeeper  # this and the next are given by `open_swarm`
+    _calling: dict[Caller, trio.CancelScope]  # that have not said yet who they are
+    expecting: dict[tuple[str, int] | None, ID]  # peers whose connections from there are taken as if we had dialled
+
+    async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
+        far = read_write_closer.get_remote_address()
+        verdict = self.door.knock(far[0] if far else "", trio.current_time())
+        for caller in verdict.cut:
+            self._calling.pop(caller).cancel()
         raw = RawConnection(read_write_closer, False)
         try:
-            muxed = await self.upgrade_inbound_raw_conn(raw, maddr)
-            await muxed.event_closed.wait()  # type: ignore[attr-defined]  # yamux has it, the interface does not
+            if verdict.caller is not None:
+                muxed = await self._introduced(raw, maddr, verdict.caller)
+                await muxed.event_closed.wait()  # type: ignore[attr-defined]  # yamux has it, the interface does not
         except Exception:  # a stranger's handshake fails in many ways; each costs it its connection and us nothing
             library.logger.debug("incoming connection on %s failed", maddr, exc_info=True)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.CLOSE_TIMEOUT):
                 await raw.close()
+
+    async def _introduced(self, raw: RawConnection, maddr: Multiaddr, caller: Caller) -> IMuxedConn:
+        self._calling[caller] = trio.CancelScope()
+        try:
+            with self._calling[caller]:
+                # A hole is being punched towards there, and the two sides agreed on who plays the one that dialled.
+                if (peer := self.expecting.get(raw.get_remote_address())) is not None:
+                    return (await self.upgrade_outbound_raw_conn(raw, peer)).muxed_conn
+                return await self.upgrade_inbound_raw_conn(raw, maddr)
+            raise SwarmException("it gave way to newer ones before it had said who it is")
+        finally:
+            self._calling.pop(caller, None)
+            self.door.settled(caller)
+
+    async def add_conn(self, muxed_conn: IMuxedConn, direction: str = "unknown") -> SwarmConn:
+        verdict = self.door.enter(
+            muxed_conn,
+            str(muxed_conn.peer_id),
+            _address(muxed_conn),
+            direction != "inbound",
+            trio.current_time(),
+        )
+        if verdict.rule is not None:
+            await muxed_conn.close()
+            raise SwarmException(f"peer {muxed_conn.peer_id} is not let in: {verdict.rule}")
+        for guest in verdict.leave:
+            self.manager.run_task(self._send_away, guest.key)
+        try:
+            return await super().add_conn(muxed_conn, direction)
+        except BaseException:
+            self.door.left(muxed_conn)
+            raise
+
+    def remove_conn(self, swarm_conn: SwarmConn) -> None:
+        super().remove_conn(swarm_conn)
+        self.door.left(swarm_conn.muxed_conn)
+
+    async def _send_away(self, muxed_conn: IMuxedConn) -> None:
+        for connection in self.get_connections(muxed_conn.peer_id):
+            if connection.muxed_conn is muxed_conn:
+                await self._end(connection)
+                return
+        await muxed_conn.close()  # it is not registered yet, and will find itself closed
+
+    async def adopt(self, connection: IRawConnection, peer: ID | None) -> INetConn:
+        """Secure a connection that came about in another way than by dialling or listening, and take it in.
+
+        `peer`: who is expected there; this side then plays the one that dialled. None: the other side does.
+        """
+        try:
+            if peer is not None:
+                return await self.upgrade_outbound_raw_conn(connection, peer)
+            muxed = await self.upgrade_inbound_raw_conn(connection, connection.get_transport_addresses()[0])
+        except BaseException:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.CLOSE_TIMEOUT):
+                await connection.close()
+            raise
+        for known in self.get_connections(muxed.peer_id):
+            if known.muxed_conn is muxed:
+                return known
+        raise SwarmException("the connection ended while it began")
+
+    def is_direct(self, peer_id: ID) -> bool:
+        """Whether an open connection to the peer stands that no relay carries."""
+        return any(
+            not connection.is_closed and connection.get_connection_type() is ConnectionType.DIRECT
+            for connection in self.get_connections(peer_id)
+        )
 
     async def close(self) -> None:
         # The library ends one connection after the other, then its listeners, whose tasks are the whole program's: cut
@@ -102,34 +204,47 @@ class SafeSwarm(library.Swarm):
         # which without the shield neither side would ever forget.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.OPEN_TIMEOUT):
             return await super().new_stream(peer_id)
-        raise library.SwarmException(f"no stream to {peer_id} within {bounds.OPEN_TIMEOUT:.0f} s")
+        raise SwarmException(f"no stream to {peer_id} within {bounds.OPEN_TIMEOUT:.0f} s")
 
 
-def open_swarm(key: NodeKey) -> SafeSwarm:
+def _address(muxed_conn: IMuxedConn) -> str:
+    """The IP address of the peer's end, empty over a relay."""
+    if muxed_conn.get_connection_type() is ConnectionType.RELAYED:
+        return ""
+    far = muxed_conn.get_remote_address()  # type: ignore[attr-defined]  # yamux has it, the interface does not
+    return far[0] if far else ""
+
+
+def open_swarm(key: NodeKey, door: Doorkeeper, ledger: Ledger) -> SafeSwarm:
     """A swarm, not yet running, that speaks TCP, noise and yamux as `key`."""
     if "LIBP2P_DEBUG" not in os.environ:  # it logs what strangers do as its own errors; ours say what matters of that
         logging.getLogger("libp2p").setLevel(logging.CRITICAL)
     pair = create_new_key_pair(key.secret)
     peer_id = ID.from_pubkey(pair.public_key)
-    store = PeerStore()
+    store = BoundedPeerStore(peer_id)
     store.add_key_pair(peer_id, pair)
+    upgrader = TransportUpgrader({NOISE: NoiseTransport(pair)}, {})
+    upgrader.muxer_multistream = _Muxer(ledger)
+    for step in (upgrader.security_multistream, upgrader.muxer_multistream):
+        step._selector.multiselect_client = Negotiator()
     swarm = SafeSwarm(
         peer_id,
         store,
-        TransportUpgrader(
-            secure_transports_by_protocol={NOISE: NoiseTransport(pair)},
-            muxer_transports_by_protocol={TProtocol(YAMUX): Yamux},
-        ),
+        upgrader,
         [TCP()],
         retry_config=RetryConfig(max_retries=0),
         connection_config=ConnectionConfig(
-            max_connections=bounds.CONNECTIONS,
+            # The doorkeeper decides; the library, which would count those that are just leaving, never comes to it.
+            max_connections=2 * bounds.CONNECTIONS,
             min_connections=0,
-            low_watermark=bounds.CONNECTIONS * 3 // 4,
-            high_watermark=bounds.CONNECTIONS * 7 // 8,
-            max_connections_per_peer=bounds.CONNECTIONS_PER_PEER,
+            low_watermark=2 * bounds.CONNECTIONS,
+            high_watermark=2 * bounds.CONNECTIONS,
+            max_connections_per_peer=2 * bounds.CONNECTIONS,
             dial_timeout=bounds.DIAL_TIMEOUT,
+            inbound_upgrade_timeout=bounds.HANDSHAKE_TIMEOUT,
+            inbound_stream_protocol_negotiation_timeout=bounds.NEGOTIATION_TIMEOUT,
         ),
     )
+    swarm.door, swarm._calling, swarm.expecting = door, {}, {}
     swarm.auto_connector = _NoAutoConnector(swarm)
     return swarm

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from random import Random
 
 from libp2p.abc import IPeerStore
 
 from wire.errors import RemoteError
 
 from . import bounds
-from .addresses import AddressBook, Multiaddr, parse_peer, read_address
-from .peerbook import PeerBook
+from .addresses import AddressBook, Multiaddr, is_circuit, parse_peer, read_address
+from .joining.peerbook import PeerBook
 
 
 class Whereabouts:
@@ -27,9 +28,7 @@ class Whereabouts:
     def of(self, peer_id: str) -> list[Multiaddr]:
         """Addresses to try, without `/p2p/…`."""
         texts = dict.fromkeys(self._addresses.of(peer_id))
-        for saved in self.book.latest():
-            if saved.peer == peer_id:
-                texts.update(dict.fromkeys(saved.addresses))
+        texts.update(dict.fromkeys(self.book.of(peer_id)))
         texts.update(dict.fromkeys(self._said_by(peer_id)))
         found = []
         for text in texts:
@@ -39,9 +38,17 @@ class Whereabouts:
                 continue
         return found[: bounds.ADDRESSES]
 
-    def seen(self, peer_id: str) -> None:
-        """The peer is connected now: the book keeps what is known of it, to come back to it after a restart."""
-        self.book.note(peer_id, map(str, self.of(peer_id)), time.time_ns() // 1_000_000)
+    def seen(self, peer_id: str, reached: str | None = None) -> None:
+        """The peer is connected now, and was dialled at `reached` if we did: the book keeps what is known of it."""
+        self.book.note(peer_id, map(str, self.of(peer_id)), time.time_ns() // 1_000_000, reached=reached)
+
+    def heard(self, most: int, random: Random) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Some of the peers whose own signed words say where they are reached, with their whole direct addresses."""
+        peers = self._addresses.peers()
+        for peer in random.sample(peers, min(most, len(peers))):
+            direct = tuple(f"{text}/p2p/{peer}" for text in self._addresses.of(peer) if not is_circuit(text))
+            if direct:
+                yield peer, direct
 
     def _said_by(self, peer_id: str) -> list[str]:
         """The addresses that identify or the DHT left in the library's store."""

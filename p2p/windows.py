@@ -19,10 +19,10 @@ _GATHERED = 16 * 1024
 
 
 class Budget:
-    """How far all the windows of one connection may still grow together."""
+    """How far all the windows of one connection may still grow together, and what stands unread in them."""
 
     def __init__(self, size: int = bounds.WINDOW_GROWTH) -> None:
-        self.left = size
+        self.left, self.unread = size, 0
 
 
 class Inbox:
@@ -32,6 +32,7 @@ class Inbox:
         self._chunks: deque[bytearray | memoryview] = deque()
         self._budget, self._epoch = budget, float("-inf")
         self.size, self.credit, self.window = 0, FIRST_WINDOW, FIRST_WINDOW
+        self.most = bounds.WINDOW  # that the window grows to
 
     def charge(self, length: int) -> None:
         """A frame of `length` bytes is coming. ProtocolError when the peer has no credit for it."""
@@ -42,6 +43,7 @@ class Inbox:
     def add(self, data: memoryview) -> None:
         """Some of what was charged has come."""
         self.size += len(data)
+        self._budget.unread += len(data)
         if len(data) > _SMALL:
             self._chunks.append(memoryview(bytes(data)))
             return
@@ -69,6 +71,7 @@ class Inbox:
                 parts.append(self._chunks.popleft())
             data = b"".join(parts)
         self.size -= len(data)
+        self._budget.unread -= len(data)
         return data
 
     def grant(self, now: float, rtt: float) -> int:
@@ -79,7 +82,7 @@ class Inbox:
         room = self.window - self.credit - self.size
         if room < self.window // 2:
             return 0
-        if now - self._epoch < 4 * rtt and 2 * self.window <= bounds.WINDOW and self.window <= self._budget.left:
+        if now - self._epoch < 4 * rtt and 2 * self.window <= self.most and self.window <= self._budget.left:
             self._budget.left -= self.window
             room += self.window
             self.window *= 2
@@ -88,13 +91,15 @@ class Inbox:
         return room
 
     def close(self) -> None:
-        """Nothing more comes: what the window grew by is free for others."""
+        """Nothing more comes: what the window grew by is free for others, and what is unread is its reader's alone."""
         self._budget.left += self.window - FIRST_WINDOW
-        self.window = FIRST_WINDOW
+        self._budget.unread -= self.size
+        self.window, self._budget = FIRST_WINDOW, Budget(0)
 
     def clear(self) -> None:
         """Forget what was not read."""
         self._chunks.clear()
+        self._budget.unread -= self.size
         self.size = 0
 
 

@@ -29,6 +29,7 @@ from .addresses import Multiaddr
 from .frames_yamux import ProtocolError
 from .noise import NoiseSession
 from .noise_cipher import Bytes
+from .standing.ledger import Ledger
 from .windows import Flow
 from .yamux_machine import INTERNAL_ERROR, NORMAL, PROTOCOL_ERROR, Machine
 
@@ -93,6 +94,36 @@ class YamuxStream(IMuxedStream):
             finally:
                 flow.readers -= 1
         return b""
+
+    async def read_or_end(self, n: int) -> bytes:
+        """As `read`, with b"" at the peer's end of the stream."""
+        try:
+            return await self.read(n)
+        except MuxedStreamEOF:
+            return b""
+
+    def keep_window(self, most: int) -> None:
+        """Let the peer have no more than `most` bytes on their way and unread: what waits here is our memory."""
+        self._flow.inbox.most = most
+
+    def push(self, data: memoryview) -> int:
+        """Send now what can be sent without waiting; how many bytes that was. Raises as `write`."""
+        self._check()
+        sent, size = 0, 1
+        while size and sent < len(data) and not self._writing and not self.muxed_conn.holds_up(len(data) - sent):
+            size = self.muxed_conn.put(self._flow, data[sent:])
+            sent += size
+        return sent
+
+    async def pushable(self) -> None:
+        """Wait until `push` may send something; look again afterwards."""
+        self._check()
+        if self._writing:
+            await self._turn.park()
+        elif self.muxed_conn.holds_up(bounds.SEND_QUEUE):
+            await self.muxed_conn.room()
+        else:
+            await self._news.park()
 
     async def write(self, data: bytes) -> None:
         """Send all of `data`; cancelled in between, some of it is sent and some is not: reset the stream then.
@@ -167,6 +198,7 @@ class Yamux(IMuxedConn):
         peer_id: ID,
         is_initiator: bool | None = None,
         on_close: Callable[[], Awaitable[object]] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         if not isinstance(secured_conn, NoiseSession):
             raise TypeError("this muxer seals and sends in one step, which only our own noise can")
@@ -175,6 +207,9 @@ class Yamux(IMuxedConn):
         self._session = secured_conn
         self._initiator = secured_conn.is_initiator if is_initiator is None else is_initiator
         self._machine = Machine(self._initiator, trio.current_time())
+        self._ledger = ledger or Ledger()
+        # Of empty frames: how many may still come, when that was so, and how many had come then.
+        self._allowance, self._allowed, self._empty = bounds.EMPTY_BURST, trio.current_time(), 0
         self._ended = False
         self._scope = trio.CancelScope()
         self._news = trio.lowlevel.ParkingLot()  # of those who open and those who accept
@@ -292,6 +327,8 @@ class Yamux(IMuxedConn):
         """Send as much of `data` as one frame may carry now; how many bytes that was."""
         if size := self._machine.spend(flow, len(data)):
             self._flush(data[:size])
+            if self._session.queued:
+                self._weigh()
         return size
 
     def finish(self, flow: Flow) -> None:
@@ -327,14 +364,59 @@ class Yamux(IMuxedConn):
         session, machine = self._session, self._machine
         while not machine.gone:
             await session.fill()
-            now, waiting = trio.current_time(), len(machine.backlog)
+            now, waiting, most = trio.current_time(), len(machine.backlog), bounds.FRAMES_AT_ONCE
             try:
                 for plain in session.opened():
-                    machine.receive(plain, now)
+                    before, taken = machine.frames, machine.receive(plain, now, most) if most else 0
+                    most -= machine.frames - before
+                    if taken < len(plain):
+                        await self._take_turns(memoryview(bytes(plain[taken:])))
             finally:
                 self._flush()
             if len(machine.backlog) > waiting:
                 self._news.unpark_all()
+            self._weigh()
+            await self._slow_down()
+
+    async def _take_turns(self, data: memoryview) -> None:
+        """Look at very many frames, some at a time, and of all connections with as many one at a time."""
+        machine = self._machine
+        while data and not machine.gone:
+            async with self._ledger.turn:
+                data = data[machine.receive(data, trio.current_time(), bounds.FRAMES_AT_ONCE) :]
+                self._flush()
+            await self._slow_down()
+
+    async def _slow_down(self) -> None:
+        """Frames that carry nothing cost as much as any: whoever sends too many is read only as fast as it may send."""
+        now, empty = trio.current_time(), self._machine.empty
+        if empty == self._empty:
+            return
+        passed, self._allowed = now - self._allowed, now
+        self._allowance = min(bounds.EMPTY_BURST, self._allowance + passed * bounds.EMPTY_RATE) - (empty - self._empty)
+        self._empty = empty
+        if self._allowance < 0:
+            owed = -self._allowance / bounds.EMPTY_RATE
+            self._ledger.flooded(str(self.peer_id), owed)
+            await trio.sleep(owed)
+
+    def weight(self) -> int:
+        """Bytes held for this connection: unread here, not taken by the peer, and what its streams are made of."""
+        return self._machine.unread + self._session.queued + bounds.STREAM_WEIGHT * len(self._machine.flows)
+
+    def shed(self) -> None:
+        """Give up what takes most room: a stream that nobody reads, or the connection when the peer does not read."""
+        flow = self._machine.heaviest()
+        if flow is None or flow.inbox.size < self._session.queued:
+            log.debug("connection to %s ended: memory is short, and the peer takes nothing", self.peer_id)
+            self._end()
+        else:
+            log.debug("stream %d of %s was reset: memory is short", flow.number, self.peer_id)
+            self.cut(flow)
+
+    def _weigh(self) -> None:
+        if not self._ended:
+            self._ledger.weigh(self, self.weight())
 
     async def _keep_time(self) -> None:
         await trio.sleep(bounds.PING_FIRST)
@@ -362,6 +444,7 @@ class Yamux(IMuxedConn):
         if self._ended:
             return
         self._ended = True
+        self._ledger.forget(self)
         self._machine.end()
         self._flush()
         self._news.unpark_all()

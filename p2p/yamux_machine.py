@@ -25,6 +25,7 @@ class Machine:
         self.backlog: deque[Flow] = deque()  # opened by the peer, and not yet accepted
         self.gone = False  # the peer said GOAWAY
         self.rtt = 0.0  # seconds, smoothed; 0 while not yet measured
+        self.frames = self.empty = 0  # so far; those of them that carried next to nothing
         self._initiator = initiator
         self._next = 1 if initiator else 2
         self._highest = 0  # of the peer's stream numbers
@@ -42,6 +43,16 @@ class Machine:
     def may_open(self) -> bool:
         """Whether the peer may be asked for one more stream before it has taken those it was asked for."""
         return self._unacknowledged < bounds.BACKLOG
+
+    @property
+    def unread(self) -> int:
+        """Bytes of streams that have not ended, come and not yet read."""
+        return self._budget.unread
+
+    def heaviest(self) -> Flow | None:
+        """The stream with the most unread bytes, if any has some."""
+        flow = max(self.flows.values(), key=lambda each: each.inbox.size, default=None)
+        return flow if flow is not None and flow.inbox.size else None
 
     def open(self) -> Flow:
         """A new stream of ours."""
@@ -104,7 +115,7 @@ class Machine:
                 self.reset(flow)
         if now < self._ping_due:
             return
-        if not self._answered and self._heard <= self._pinged:
+        if not self._answered and now - self._heard >= bounds.SILENCE:
             raise TimeoutError(f"the peer has said nothing for {now - self._heard:.0f} s")
         self._ping = (self._ping + 1) % 2**32
         self._answered, self._pinged, self._ping_due = False, now, now + bounds.PING_EVERY
@@ -141,9 +152,12 @@ class Machine:
 
     # What the peer says.
 
-    def receive(self, data: memoryview, now: float) -> None:
-        """Bytes of the peer's, cut anywhere. ProtocolError when they break a rule."""
-        self._heard = now
+    def receive(self, data: memoryview, now: float, most: int | None = None) -> int:
+        """Bytes of the peer's, cut anywhere; how many of them were taken. ProtocolError when they break a rule.
+
+        `most`: frames that are looked at. What is left is to be given anew.
+        """
+        self._heard, last = now, self.frames + (most or 0)
         for part in self._reader.feed(data):
             if isinstance(part, Piece):
                 flow = self.flows.get(self._body.stream)
@@ -152,13 +166,20 @@ class Machine:
                     self._changed.add(flow)
                     if part.last:
                         self._flags(flow, self._body.flags, now)
-            elif part.kind is Kind.PING:
+                continue
+            self.frames += 1
+            if part.kind is not Kind.DATA or part.length < bounds.EMPTY_FRAME:
+                self.empty += 1
+            if part.kind is Kind.PING:
                 self._on_ping(part, now)
             elif part.kind is Kind.GO_AWAY:
                 self.gone = True
-                return
+                break
             else:
                 self._on_frame(part, now)
+            if self.frames == last:
+                return self._reader.taken
+        return len(data)
 
     def _on_frame(self, header: Header, now: float) -> None:
         kind, flags, number, length = header

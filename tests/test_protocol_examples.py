@@ -12,6 +12,7 @@ from itertools import accumulate
 import pytest
 from coincurve import PrivateKey
 
+from p2p.rendezvous.place import cid_of, key_of
 from tests.protocol import BLOCKS, NETWORK, STRUCTS
 from verify.committee import committee_for
 from verify.fraud import holds
@@ -35,6 +36,7 @@ from wire.keys import NodeKey, show_address
 from wire.manifest import File, Manifest, sign_manifest
 from wire.modelset import root_of
 from wire.name import Named, NameRecord, name_key, sign_name
+from wire.networkfile import sign_file
 from wire.offer import Offer, Terms, sign_offer
 from wire.presence import Presence, sign_presence
 from wire.receiptfile import ReceiptFile
@@ -120,6 +122,7 @@ def examples() -> dict[str, str]:
         PROVIDER,
         DOMAIN,
     )
+    founding = sign_file(next(body for kind, _, body in BLOCKS if kind == "toml"), PUBLISHER, DOMAIN)
     signed_presence = sign_presence(
         Presence(
             peer=VERIFIERS[0].public,
@@ -261,6 +264,11 @@ def examples() -> dict[str, str]:
             ("record", named.body), ("digest", digest_of("Name", PUBLISHER.address, named.hash)),
             ("signature", named.signature), ("key in the DHT", name_key(PUBLISHER.address, "example")),
         ),
+        "network-file": lines(
+            ("hash", founding.hash), ("digest", digest_of("NetworkFile", PUBLISHER.address, founding.hash)),
+            ("signature", founding.signature),
+        ),
+        "rendezvous": lines(("key", key_of(NETWORK)), ("CID", cid_of(key_of(NETWORK)))),
         "offer-and-presence": lines(
             ("offer", signed_offer.body), ("hash", content_hash(signed_offer.body)),
             ("digest", digest_of("Offer", PROVIDER.address, content_hash(signed_offer.body))),

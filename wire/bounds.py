@@ -36,6 +36,7 @@ MAX_RESERVES = MAX_COMMITTEE // 4  # a committee's bench
 MAX_PLACES = MAX_COMMITTEE + MAX_RESERVES
 MAX_VERIFIERS = 4096  # of one epoch
 MAX_EPOCHS = 64  # that a network file remembers
+MAX_NETWORK_FILE = 1 * MIB  # a signed network file's text
 MAX_OFFER_LIFE_MS = 10 * 60 * 1000  # an offer that outlives its peer by more is a ghost
 MAX_REQUEST_LIFE_MS = 10 * 60 * 1000  # so that remembering nonces until their deadline is bounded
 MAX_AFTER_MS = 60 * 1000  # how long an overloaded peer can ask to be left alone: its estimate is worth no more

@@ -29,6 +29,10 @@ from .chain import ChainSpec
 from .eip712 import Domain
 from .errors import RecordError
 
+VERSIONS: dict[str, tuple[int, ...]] = {}
+"""Streams that this release speaks in other versions than 1, by name: those versions, the newest first. A change that
+peers of the release before would not understand is a new version of its stream, beside the one that they know."""
+
 
 class Verifier(Record):
     """One registered verifier and its weight in the draw and in the quorum: the whole tokens behind it, on a chain."""
@@ -76,13 +80,17 @@ class Network(Record):
     committee_size: Annotated[int, Meta(ge=1, le=MAX_COMMITTEE)]
     quorum_numerator: Fraction
     quorum_denominator: Fraction
-    bootstraps: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
+    bootstraps: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()  # addresses, or names: /dnsaddr/NAME
+    relays: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()  # over which peers behind NATs are reached
     verifiers: Verifiers = ()
     profiles: Profiles = ()
     sample_bps: Share = 500  # of sampled answers, how many of 10,000 are checked
     from_ms: TimeMs = 0  # when this epoch begins; a network's first one has always been
     past: Annotated[tuple[Registry, ...], Meta(max_length=MAX_EPOCHS)] = ()  # the oldest first
     chain: ChainSpec | None = None  # where its epochs, stakes and payments stand; without one nothing is paid
+    publisher: Address | None = None  # whose signature makes a newer file the network's; without one none does
+    version: U63 = 0  # of this file; the higher one holds
+    updates: Annotated[tuple[Line, ...], Meta(max_length=8)] = ()  # URLs at which newer files stand
 
     @property
     def domain(self) -> Domain:
@@ -128,6 +136,10 @@ class Network(Record):
         """Whether `weight` of `total` is more than the quorum (a fraction, more than two thirds by default)."""
         return weight * self.quorum_denominator > total * self.quorum_numerator
 
-    def protocol(self, name: str) -> str:
-        """The libp2p protocol id of a stream, `/hallmark/<network>/<name>/1`."""
-        return f"/hallmark/{self.name}/{name}/1"
+    def protocol(self, name: str, version: int = 1) -> str:
+        """The libp2p protocol id of a stream, `/hallmark/<network>/<name>/<version>`."""
+        return f"/hallmark/{self.name}/{name}/{version}"
+
+    def protocols(self, name: str) -> dict[str, int]:
+        """The ids of all versions of a stream that this release speaks, the newest first."""
+        return {self.protocol(name, version): version for version in VERSIONS.get(name, (1,))}

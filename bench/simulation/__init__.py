@@ -1,6 +1,5 @@
-"""Committees under attack, in virtual time: how often a false answer is certified, and how often a true one is not.
+"""What cannot be tried for real, in virtual time: committees of all sizes, and whole networks of 1,000 peers.
 
-The product's own machines decide: the draw, the round, what makes a word valid, and what certifies. Around them stands
-a world of 1,000 peers with distances, losses, slow and dead ones, and a share of the stake in one adversary's hands
-(`adversaries`). One seed gives one run, to the byte.
+`committees` asks how often a false answer is certified; `network` how a network does whose peers come and go, and are
+attacked. The product's own machines decide in both, and one seed gives one run, to the byte.
 """

@@ -48,6 +48,8 @@ class Following:
             followed = advanced(network, registries)
         except RecordError as error:
             raise ChainError(f"the chain's epochs do not follow ours: {error}") from error
+        if self._local.network is not network:  # a newer file came meanwhile: the next look goes on from that
+            return 0
         self._local.follow(followed)
         try:
             await trio.to_thread.run_sync(keep_network, self._local.directory, followed)

@@ -17,6 +17,7 @@ from ..errors import CommandError, Exit
 from ..keyfile import load_key
 from ..local import find_network
 from ..networkfile import load_network
+from ..releases import in_words
 from ..running import run_operation
 from .money import money_lines
 from .reach import reach_lines
@@ -215,3 +216,5 @@ def _peers(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]
         return
     connected = sum(p["connected"] for p in found["peers"])
     yield Finding("peers", True, f"{connected} connected, {len(found['peers'])} known")
+    if found["newer"]:
+        yield Finding("release", False, in_words(found["newer"]), "Update this one: see its release notes first.")

@@ -1,4 +1,4 @@
-"""`hallmark network new | epoch | show`"""
+"""`hallmark network new | epoch | show | add | sign | update`"""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from ..errors import CommandError, Exit
 from ..keyfile import load_key
 from ..local import find_network
 from ..networkfile import load_network, new_network, next_epoch, save_network, show_chain
+from .networkfiles import add, sign, update
 from .screen import echo_json, everywhere
 
 
 @click.group("network", short_help="make, change and show network files")
 def command() -> None:
     """A network file makes peers one network: its name, its verifiers, its rules."""
+
+
+for each in (add, sign, update):
+    command.add_command(each)
 
 
 @command.command("new")
@@ -106,6 +111,11 @@ def epoch(
         return
     listed = len(changed.verifiers)
     click.echo(f"Wrote {place}: epoch {changed.epoch} of network {changed.name!r}, {listed} verifier(s).")
+    if changed.publisher is not None:
+        click.echo(
+            f"\nIt begins in {minutes} minutes. Next, where its publisher's key is: hallmark network sign {place}"
+        )
+        return
     click.echo(f"\nIt begins in {minutes} minutes. Next, on every peer: hallmark serve --network {place}")
 
 
@@ -136,6 +146,10 @@ def describe(network: Network) -> dict[str, Any]:
         "quorum": [network.quorum_numerator, network.quorum_denominator],
         "sample": network.sample_bps / 10_000,
         "bootstraps": list(network.bootstraps),
+        "relays": list(network.relays),
+        "publisher": None if network.publisher is None else show_address(network.publisher),
+        "version": network.version,
+        "updates": list(network.updates),
         "verifiers": [{"peer_id": peer_id_of(v.key), "weight": v.weight} for v in network.verifiers],
         "profiles": {p.name: p.tolerance for p in network.profiles},
         "chain": None if network.chain is None else show_chain(network.chain),

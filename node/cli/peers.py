@@ -10,6 +10,7 @@ import trio
 
 from ..auditing.words import in_words
 from ..datadir import find_data_dir
+from ..releases import in_words as in_words_of_releases
 from ..running import run_operation
 from .progress import Shown
 from .screen import echo_field, echo_json, everywhere, show_table, table
@@ -32,6 +33,8 @@ def command(ctx: click.Context, bootstraps: tuple[str, ...], data_dir: str | Non
         return
     if not found["peers"]:
         click.echo("No other peer is known. Start from one: hallmark peers --bootstrap ADDRESS")
+    if found["newer"]:
+        click.echo(f"{in_words_of_releases(found['newer'])}.\n")
     for p in found["peers"]:
         click.echo(f"{p['peer_id']}  {', '.join([_how(p), *p['roles']])}")
         echo_field("at", p["address"])

@@ -25,6 +25,11 @@ def command(data_dir: str | None, as_json: bool) -> None:
         f"Up for {duration(node['up_s'])}: {size(node['memory'])}, {node['connections']} connections with "
         f"{node['streams']} streams."
     )
+    if (relaying := node["relaying"]) is not None:
+        click.echo(
+            f"Relaying: {relaying['reservations']} of {relaying['reservations_most']} peers reached over this one, "
+            f"{relaying['circuits']} of {relaying['circuits_most']} circuits, {size(relaying['bytes'])} so far."
+        )
     if not found["models"]:
         click.echo("No models yet. Add one: hallmark model add FILE --name NAME --licence SPDX")
         return

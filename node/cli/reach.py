@@ -17,6 +17,17 @@ def show_reach(found: Mapping[str, Any]) -> None:
         echo_field(label, text)
 
 
+def _rendezvous(met: Mapping[str, Any] | None) -> str:
+    if met is None:
+        return "not asked yet"
+    if met["failure"]:
+        return str(met["failure"])
+    told = (
+        f"{met['told']} know our addresses" if met["told"] else "none was told where we are, for nobody reaches us yet"
+    )
+    return f"{met['answered']} peers of it answered, {met['found']} of this network found, {met['met']} new, {told}"
+
+
 def reach_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What stands below the finding, with labels."""
     lines = [("checked", found["checked"])] if found["checked"] else []
@@ -25,6 +36,8 @@ def reach_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("", f"{checker['peer_id']} in {checker['range']}: {said}"))
     if found["reason"]:
         lines.append(("why", found["reason"]))
+    if found.get("rendezvous_wanted"):
+        lines.append(("amino", _rendezvous(found["rendezvous"])))
     lines += [("relay" if i == 0 else "", address) for i, address in enumerate(found["relays"])]
     lines += [("to mend" if i == 1 else "", f"{i}. {step}") for i, step in enumerate(found["steps"], 1)]
     return lines

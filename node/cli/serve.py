@@ -12,9 +12,10 @@ import trio
 
 from ..config import ROLES, HubPolicy, Rendezvous, load_config
 from ..datadir import DataDir, find_data_dir
-from ..local import initialise, keep_network
+from ..local import initialise
 from ..mirroring import read_policy
-from ..networkfile import load_network
+from ..networkfile import read_network_file
+from ..networks.adding import add_network
 from ..petnames import load_petnames
 from .amount import AmountParam
 from .money import show_money
@@ -96,9 +97,7 @@ def _prepare(directory: DataDir, network: str | None, as_json: bool) -> str | No
             click.echo(f"Made a new peer in {directory.path}: {key.peer_id}")
     if given is None:
         return network
-    rules = load_network(given)
-    keep_network(directory, rules)
-    return rules.name
+    return add_network(directory, read_network_file(given), str(given)).network.name
 
 
 def _show(as_json: bool, event: dict[str, Any]) -> None:

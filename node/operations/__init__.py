@@ -88,6 +88,8 @@ NETWORKED = {
     "peers.ban": "peers.ban_peer",
     "peers.forgive": "peers.forgive_peer",
     "reach": "reach.show_reach",
+    "network.update": "networks.update_network",
+    "network.take": "networks.take_file",
     "ps": "ps.list_loaded",
 }
 

@@ -16,6 +16,7 @@ from ..control import Emit
 from ..errors import CommandError, Exit
 from ..joining import wait_for_peers
 from ..peer import Peer
+from ..releases import RELEASE, newer_releases
 
 
 async def list_peers(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
@@ -25,7 +26,8 @@ async def list_peers(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str
     connected = {status.peer_id: status for status in peer.host.connected()}
     known = [*connected, *(p for p in presences if p not in connected and p != peer.host.peer_id)]
     rows = [_row(peer, p, connected.get(p), presences.get(p)) for p in known]
-    return {"peer_id": peer.host.peer_id, "network": peer.network.name, "peers": rows}
+    newer = newer_releases(RELEASE, [presence.release for presence in presences.values()])
+    return {"peer_id": peer.host.peer_id, "network": peer.network.name, "peers": rows, "newer": newer}
 
 
 def _row(peer: Peer, peer_id: str, status: PeerStatus | None, presence: Presence | None) -> dict[str, Any]:

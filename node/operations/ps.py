@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def _node(peer: Peer) -> dict[str, Any]:
         "tasks": trio.lowlevel.current_statistics().tasks_living,
         "connections": len(peer.host.connected()),
         "streams": peer.host.streams(),
+        "relaying": None if (relaying := peer.host.relaying()) is None else asdict(relaying),
     }
 
 

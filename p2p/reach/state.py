@@ -7,12 +7,13 @@ from enum import Enum
 
 
 class Reach(Enum):
-    """Where this peer stands. A person understands the last three; the first is the half minute before."""
+    """Where this peer stands. A person understands the later ones; the first is the half minute before."""
 
     CHECKING = "checking"
     PUBLIC = "public"  # strangers dial it
     MAPPED = "mapped"  # they do, through a port that the router maps for it
     PRIVATE = "private"  # they cannot: it dials out, and is reached over relays
+    LOCAL = "local"  # nobody beyond this machine or LAN is meant to: see `Reachability.scope`
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,19 @@ class Reachability:
     confirmed: tuple[str, ...] = ()  # where strangers reached us
     checkers: tuple[Checker, ...] = ()  # the latest of each, the newest first
     mapping: str = ""  # how the port is mapped: "UPnP, router 192.168.1.1"
+    wanted: int = 3  # checkers in different networks that a finding takes
+    scope: str = "global"  # the widest that we listen on or have met: "machine", "lan" or "global"
+    gateway: str = ""  # the address of the default router, where there is one
     relays: tuple[str, ...] = ()  # circuit addresses that relays hold for us
     reason: str = ""  # why not, when private
     listening: tuple[str, ...] = ()
     observed: str = ""  # our address as others see it
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What a router does for us."""
+
+    external: str = ""  # the address that it maps to ours, as it says itself
+    by: str = ""  # "UPnP, router 192.168.1.1"
+    trouble: str = ""  # why there is none

@@ -63,6 +63,7 @@ class TestHelp:
             "tier",
             "adding",
             "chaindev",
+            "networkfiles",
             "publishing",
             "reach",
             "searching",

@@ -61,6 +61,7 @@ networks = st.builds(
     quorum_numerator=st.integers(1, 499),
     quorum_denominator=st.integers(500, 1000),
     bootstraps=st.lists(LINES, max_size=3).map(tuple),
+    relays=st.lists(LINES, max_size=3).map(tuple),
     verifiers=st.lists(
         st.builds(
             Verifier,
@@ -89,6 +90,19 @@ def test_what_is_shown_is_read_back(network: Network) -> None:
 
 
 addresses = st.binary(min_size=20, max_size=20)
+urls = st.lists(st.sampled_from(["https://a.example/n.toml", "https://b.example/?n=1"]), max_size=3).map(tuple)
+
+
+@given(networks, addresses, st.integers(0, 2**63 - 1), urls)
+def test_a_publisher_is_read_back(network: Network, publisher: bytes, version: int, updates: tuple[str, ...]) -> None:
+    published = bent(network, publisher=publisher, version=version, updates=updates)
+    assert parse_network(show_network(published)) == published
+
+
+def test_a_file_without_relays_and_publisher_is_one_of_the_first_release() -> None:
+    assert not ENTRIES.keys() & {"relays", "publisher", "version", "updates"}
+
+
 chains = st.builds(
     ChainSpec,
     rpcs=st.lists(
@@ -253,6 +267,12 @@ def wrong_entries() -> list[tuple[dict[str, Any], str]]:
         ({"profiles": {"fp32": {"tolerance": 1.5}}}, "tolerance"),
         ({"profiles": {"FP 32": {"tolerance": 0.5}}}, "profiles"),
         ({"profiles": {"fp32": {"tolerance": 0.5, "more": 1}}}, "more"),
+        ({"version": 1}, "publisher"),
+        ({"updates": ["https://x.example/"]}, "publisher"),
+        ({"publisher": "0x12"}, "0x12"),
+        ({"publisher": "0x" + "11" * 20, "version": -1}, "version"),
+        ({"publisher": "0x" + "11" * 20, "updates": ["http://x.example/"]}, "https"),
+        ({"relays": ["x"] * 65}, "relays"),
         ({"verifiers": {}}, "verifiers"),
         ({"verifiers": [1]}, "verifiers"),
         ({"verifiers": [{"weight": 1}]}, "peer"),

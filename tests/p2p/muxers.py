@@ -21,6 +21,7 @@ from libp2p.stream_muxer.yamux.yamux import Yamux as LibraryYamux
 
 from p2p.addresses import Multiaddr
 from p2p.noise import NoiseTransport
+from p2p.standing.ledger import Ledger
 from p2p.yamux import Yamux
 
 from .pairs import MemoryStream, stream_pair
@@ -94,15 +95,20 @@ async def secured(
 
 @asynccontextmanager
 async def muxed(
-    ends: tuple[IRawConnection, IRawConnection] | None = None, left: bool = True, right: bool = True
+    ends: tuple[IRawConnection, IRawConnection] | None = None,
+    left: bool = True,
+    right: bool = True,
+    ledger: Ledger | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """Two muxers that run. `left`, `right`: ours, or the library's; the library's only over TCP."""
+    """Two muxers that run. `left`, `right`: ours, or the library's (only over TCP). `ledger`: the right one's."""
     ends = ends or in_memory()
     sessions = await secured(security(left, LEFT), security(right, RIGHT), ends)
     muxers = [
         (Yamux if ours else LibraryYamux)(session, session.get_remote_peer(), initiator)
         for ours, session, initiator in ((left, sessions[0], True), (right, sessions[1], False))
     ]
+    if ledger is not None:
+        muxers[1] = Yamux(sessions[1], sessions[1].get_remote_peer(), False, ledger=ledger)
     async with trio.open_nursery() as nursery:
         for muxer in muxers:
             nursery.start_soon(muxer.start)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2p import addresses, bounds
-from p2p.addresses import AddressBook, Multiaddr, announced, listenable, parse_peer, read_address
+from p2p import bounds
+from p2p.addresses import AddressBook, Multiaddr, is_circuit, listenable, parse_peer, read_address, relay_of
 from wire.errors import ErrorCode, RemoteError
 from wire.keys import NodeKey
 
@@ -30,7 +30,12 @@ def test_a_full_address_says_whose_it_is() -> None:
         "/ip4/192.0.2.1/tcp/4001",  # nobody's
         f"/ip4/192.0.2.1/udp/4001/p2p/{ONE}",
         f"/ip4/192.0.2.1/tcp/4001/ws/p2p/{ONE}",
-        f"/ip4/192.0.2.1/tcp/4001/p2p/{ONE}/p2p-circuit/p2p/{TWO}",
+        f"/ip4/192.0.2.1/tcp/4001/p2p/{ONE}/p2p/{TWO}",
+        f"/ip4/192.0.2.1/tcp/4001/p2p/{ONE}/p2p-circuit",  # whose?
+        f"/ip4/192.0.2.1/tcp/4001/p2p-circuit/p2p/{TWO}",  # over which relay?
+        f"/p2p/{ONE}/p2p-circuit/p2p/{TWO}",  # where is it?
+        f"/ip4/192.0.2.1/tcp/4001/p2p/{ONE}/p2p-circuit/p2p/{ONE}",
+        f"/ip4/192.0.2.1/tcp/4001/p2p/{ONE}/p2p-circuit/p2p/{TWO}/p2p-circuit/p2p/{ONE}",
         "/ip4/192.0.2.1/tcp/4001/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",  # an RSA key
         "/unix/etc/passwd",
         "/ip4/192.0.2.1/tcp/4001/p2p/" + "1" * 300,
@@ -40,6 +45,14 @@ def test_what_cannot_be_dialled_is_named(text: str) -> None:
     with pytest.raises(RemoteError, match="cannot be used") as caught:
         read_address(text)
     assert caught.value.code is ErrorCode.UNREACHABLE
+
+
+def test_an_address_over_a_relay_names_both() -> None:
+    owner, address = read_address(f"/ip6/2001:db8::1/tcp/4001/p2p/{ONE}/p2p-circuit/p2p/{TWO}")
+    assert (owner, str(address)) == (TWO, f"/ip6/2001:db8::1/tcp/4001/p2p/{ONE}/p2p-circuit")
+    assert read_address(str(address), TWO) == (TWO, address)
+    assert is_circuit(address)
+    assert relay_of(address) == (ONE, Multiaddr("/ip6/2001:db8::1/tcp/4001"))
 
 
 def test_an_address_of_another_peer_is_refused() -> None:
@@ -57,19 +70,6 @@ def test_any_text_gives_an_address_or_a_remote_error(text: str) -> None:
         except RemoteError as error:
             message = error.message
         assert message.isprintable()
-
-
-def test_wildcards_become_the_machines_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = {4: ["127.0.0.1", "192.0.2.7", "169.254.1.1"], 6: ["::1", "fe80::1", "2001:db8::7"]}
-    monkeypatch.setattr(addresses, "get_network_addrs", own.__getitem__)
-    listening = [Multiaddr("/ip4/0.0.0.0/tcp/4001"), Multiaddr("/ip6/::/tcp/4001"), Multiaddr("/ip4/127.0.0.1/tcp/1")]
-    assert list(map(str, announced(listening))) == [
-        "/ip4/192.0.2.7/tcp/4001",
-        "/ip6/2001:db8::7/tcp/4001",
-        "/ip4/127.0.0.1/tcp/1",
-    ]
-    own[4] = ["127.0.0.1"]
-    assert list(map(str, announced(listening[:1]))) == ["/ip4/127.0.0.1/tcp/4001"]
 
 
 def test_a_port_in_use_is_noticed() -> None:

@@ -1,4 +1,4 @@
-"""Token buckets and standing against a plain model."""
+"""Token buckets against a plain model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2p import bounds
-from p2p.rates import Rates, Standing
+from p2p.rates import Rates
 
 STEPS = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 5)), max_size=60)
 
@@ -45,20 +45,3 @@ def test_memory_is_bounded() -> None:
     for number in range(bounds.BUCKETS + 10):
         rates.take(str(number), 0)
     assert len(rates) == bounds.BUCKETS
-
-
-def test_too_many_offences_are_refused_for_a_while() -> None:
-    standing = Standing()
-    assert not any(standing.offend("bad", 0) for _ in range(bounds.OFFENCES))
-    assert not standing.is_refused("bad", 0)
-    assert standing.offend("bad", 0)
-    assert standing.is_refused("bad", bounds.REFUSAL - 1)
-    assert not standing.is_refused("good", 0)
-    assert not standing.offend("bad", 1)  # said once, not again
-    assert not standing.is_refused("bad", bounds.REFUSAL)
-
-
-def test_rare_offences_are_forgiven() -> None:
-    standing = Standing()
-    pause = bounds.OFFENCE_WINDOW / bounds.OFFENCES
-    assert not any(standing.offend("clumsy", pause * n) for n in range(100))

@@ -314,10 +314,39 @@ def test_pings_measure_the_round_trip_and_find_a_silent_peer() -> None:
     assert machine.rtt == 0.0
     say(machine, Header(PING, ACK, 0, ping.length), now=0.6)
     assert machine.rtt == pytest.approx(0.1)
-    machine.tick(31.0)
-    machine.tick(45.0)
-    with pytest.raises(TimeoutError, match="said nothing"):
-        machine.tick(62.0)
+    for now in (9.0, 17.5, 20.0):  # pings that nobody answers
+        machine.tick(now)
+    with pytest.raises(TimeoutError, match="said nothing for 25 s"):
+        machine.tick(25.6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    frames=st.lists(
+        st.tuples(st.sampled_from([DATA, UPDATE, PING]), st.sampled_from([0, SYN, FIN, RST]), st.integers(0, 3000)),
+        max_size=40,
+    ),
+    most=st.integers(1, 5),
+)
+def test_frames_looked_at_some_at_a_time_are_the_same_frames(
+    frames: Sequence[tuple[Kind, int, int]], most: int
+) -> None:
+    data, outcomes = b"", list[object]()
+    for kind, flags, length in frames:
+        data += Header(kind, flags, 0 if kind is PING else 1, length).encode()
+        data += bytes(length) if kind is DATA else b""
+    for limit in (None, most):
+        machine, flow = with_stream()
+        left, error, calls = memoryview(data), "", 0
+        try:
+            while left:
+                left, calls = left[machine.receive(left, 1.0, limit) :], calls + 1
+        except ProtocolError as raised:
+            error = str(raised)
+        if limit is None:
+            assert calls <= 1
+        outcomes.append((machine.frames, machine.empty, machine.unread, flow.inbox.size, answers(machine), error))
+    assert outcomes[0] == outcomes[1]
 
 
 def test_a_goaway_is_the_last_word() -> None:

@@ -31,12 +31,13 @@ NOT_ON_THE_WIRE = {
     "Registry",
     "Verifier",
     "Signed",
+    "SignedNetwork",
     "Payable",
     "Deposit",
     "PayeeBook",
     "PayerBook",
     "Word",
-}  # the network file's content; what others share; what a settler and the sides of a channel keep
+}  # the network file and its content; what others share; what a settler and the sides of a channel keep
 WIRE_RECORDS = [kind for kind in RECORDS if kind.__name__ not in NOT_ON_THE_WIRE]
 
 MANY = 3  # elements tried of any array

@@ -46,7 +46,8 @@ class Stranger:
 
     async def stream(self, protocol: str) -> NetByteStream:
         """A new stream to the fort, to write what one likes on."""
-        return await self.host._exchanges._fresh(self.target, protocol)  # the door for well-behaved bytes is `exchange`
+        ids = list(self.host.network.protocols(protocol))
+        return await self.host._exchanges._fresh(self.target, protocol, ids)  # well-behaved bytes go by `exchange`
 
     def request(self, tier: str = "signed", tensors: Sequence[Tensor] | None = None, **changes: Any) -> SignedRequest:
         """A good request for the fort's model, but for `changes`; signed after they were made."""

@@ -1,15 +1,10 @@
-"""TCP, noise and yamux with js-libp2p, dialled by either side: identify, ping, and echoes of three megabytes."""
+"""TCP, noise and yamux with js-libp2p, dialled by either side: identify, ping, echoes, and 100 MiB each way."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -21,96 +16,129 @@ from libp2p.network.stream.exceptions import StreamEOF
 from p2p import Host, open_host
 from p2p.addresses import parse_peer
 from tests.p2p.test_blobs import NETWORK
+from tests.p2p.test_host import LOOPBACK, until
 from wire.keys import NodeKey
 
-HERE = Path(__file__).parent
-NODE = shutil.which("node")
-ECHO = TProtocol("/echo/1.0.0")
-SIZE = 3 * 1024 * 1024 + 17
-SECONDS = 30
+from .javascript import JsNode, javascript, needs_javascript
 
-pytestmark = [
-    pytest.mark.skipif(NODE is None, reason="node is not installed"),
-    pytest.mark.skipif(
-        not (HERE / "node_modules" / "libp2p").is_dir(), reason="js-libp2p is not installed: make interop"
-    ),
-]
+ECHO, DRAIN, POUR = (TProtocol(f"/test/{name}/1") for name in ("echo", "drain", "pour"))
+SIZE = 100 * 1024 * 1024
+PIECE = 65536
+
+pytestmark = needs_javascript
+
+
+async def pour(stream: INetStream, size: int = SIZE) -> str:
+    """Send as peer.js does, end, and say the hash of what was sent."""
+    digest, body = hashlib.sha256(), bytes([7]) * (PIECE - 4)
+    for at in range(0, size, PIECE):
+        piece = at.to_bytes(4, "big") + body
+        digest.update(piece)
+        await stream.write(piece)
+    await stream.close()
+    return digest.hexdigest()
+
+
+async def drain(stream: INetStream) -> tuple[int, str]:
+    """How much came until the end, and its hash."""
+    size, digest = 0, hashlib.sha256()
+    with suppress(StreamEOF):
+        while True:
+            part = await stream.read(1 << 20)
+            size += len(part)
+            digest.update(part)
+    return size, digest.hexdigest()
 
 
 async def echo(stream: INetStream) -> None:
     with suppress(StreamEOF):
         while True:
-            await stream.write(await stream.read(65536))
+            await stream.write(await stream.read(PIECE))
     await stream.close()
 
 
+async def say_hash(stream: INetStream) -> None:
+    _, digest = await drain(stream)
+    await stream.write(bytes.fromhex(digest))
+    await stream.close()
+
+
+async def send_all(stream: INetStream) -> None:
+    await pour(stream)
+
+
 @asynccontextmanager
-async def peer() -> AsyncIterator[Host]:
-    """One of ours that serves the echo."""
-    async with open_host(NodeKey.generate(), NETWORK, listen=["/ip4/127.0.0.1/tcp/0"]) as host:
-        host._host.set_stream_handler(ECHO, echo)
+async def peer(listen: Sequence[str] = LOOPBACK) -> AsyncIterator[Host]:
+    """One of ours that serves the same as a node of peer.js."""
+    async with open_host(NodeKey.generate(), NETWORK, listen=listen) as host:
+        for protocol, handler in ((ECHO, echo), (DRAIN, say_hash), (POUR, send_all)):
+            host._host.set_stream_handler(protocol, handler)
         yield host
 
 
-async def lines(process: trio.Process) -> AsyncIterator[dict[str, Any]]:
-    assert process.stdout is not None
-    buffer = b""
-    async for chunk in process.stdout:
-        *whole, buffer = (buffer + chunk).split(b"\n")
-        for line in whole:
-            yield json.loads(line)
+async def open_stream(host: Host, node: JsNode, protocol: TProtocol) -> INetStream:
+    return await host._host.new_stream(parse_peer(node.peer), [protocol])
 
 
-@asynccontextmanager
-async def javascript(*arguments: str) -> AsyncIterator[tuple[trio.Process, AsyncIterator[dict[str, Any]]]]:
-    """The other side, and what it says."""
-    assert NODE is not None
-    async with trio.open_nursery() as nursery:
-        command = [NODE, str(HERE / "peer.js"), *arguments]
-        process = await nursery.start(
-            partial(trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=False)
-        )
-        try:
-            with trio.fail_after(SECONDS):
-                yield process, lines(process)
-        finally:
-            nursery.cancel_scope.cancel()
+def poured() -> str:
+    """The hash of what either side pours."""
+    digest, body = hashlib.sha256(), bytes([7]) * (PIECE - 4)
+    for at in range(0, SIZE, PIECE):
+        digest.update(at.to_bytes(4, "big") + body)
+    return digest.hexdigest()
 
 
-async def test_javascript_dials_us() -> None:
-    async with peer() as host, javascript("dial", host.addresses[0]) as (_, said):
-        result = await anext(said)
-        assert result["ok"], result
-        assert (result["muxer"], result["encryption"]) == ("/yamux/1.0.0", "/noise")
-        assert ECHO in result["protocols"]
-        assert result["echoed"] == 2 * SIZE
+@pytest.mark.parametrize("listen", ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/0"])
+async def test_javascript_dials_us(listen: str) -> None:
+    async with peer([listen]) as host, javascript() as js:
+        node = await js.open(listen=[])
+        said = await node("dial", address=host.addresses[0])
+        assert said["peer"] == host.peer_id
+        assert (said["muxer"], said["encryption"]) == ("/yamux/1.0.0", "/noise")
+        served = {ECHO, NETWORK.protocol("kad")}
+        await node.until(lambda said: served <= set(said["protocols"]), "identified", peer=host.peer_id)
+        assert (await node("ping", peer=host.peer_id))["rtt"] >= 0
+        for data in (b"x", bytes(range(256)) * 1000):
+            assert (await node("echo", peer=host.peer_id, data=data.hex()))["data"] == data.hex()
 
 
-async def test_we_dial_javascript() -> None:
-    async with peer() as host, javascript("listen") as (_, said):
-        ready = await anext(said)
-        assert "ready" in ready, ready
-        assert await host.connect([ready["address"]]) == ready["ready"]
-        other = parse_peer(ready["ready"])
-        with trio.fail_after(5):
-            while ECHO not in await _protocols(host, ready["ready"]):  # noqa: ASYNC110 — identify has no event
-                await trio.sleep(0.01)
-        assert await PingService(host._host).ping(other, 3)
-        data = bytes(range(251)) * (SIZE // 251)
-        stream = await host._host.new_stream(other, [ECHO])
+@pytest.mark.parametrize("listen", ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/0"])
+async def test_we_dial_javascript(listen: str) -> None:
+    async with peer() as host, javascript() as js:
+        node = await js.open(listen=[listen])
+        assert await host.connect(node.addresses) == node.peer
+        await until(lambda: ECHO in host._host.speaks(parse_peer(node.peer)))
+        assert await PingService(host._host).ping(parse_peer(node.peer), 3)
+        stream = await open_stream(host, node, ECHO)
+        data = bytes(range(251)) * 4000
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stream.write, data)
             back = bytearray()
             while len(back) < len(data):
-                back += await stream.read(65536)
+                back += await stream.read(PIECE)
         assert back == data
         await stream.close()
         with pytest.raises(StreamEOF):
             await stream.read(1)
 
 
-async def _protocols(host: Host, peer_id: str) -> list[str]:
-    try:
-        return list(host._host.get_peerstore().get_protocols(parse_peer(peer_id)))
-    except Exception:  # the store raises for a peer it does not know yet
-        return []
+@pytest.mark.parametrize("dialled_by_us", [True, False])
+async def test_streams_of_100_mib_each_way(dialled_by_us: bool) -> None:
+    """On one connection, both ways on streams of either side's."""
+    async with peer() as host, javascript() as js:
+        node = await js.open()
+        if dialled_by_us:
+            await host.connect(node.addresses)
+        else:
+            await node("dial", address=host.addresses[0])
+        expected = {"size": SIZE, "hash": poured()}
+
+        stream = await open_stream(host, node, DRAIN)
+        assert await pour(stream) == expected["hash"]
+        assert await stream.read(32) == bytes.fromhex(str(expected["hash"]))
+        assert await drain(await open_stream(host, node, POUR)) == (SIZE, expected["hash"])
+
+        sent = await node("pour", peer=host.peer_id, size=SIZE)
+        assert (sent["hash"], sent["back"]) == (expected["hash"], expected["hash"])
+        got = await node("drain", peer=host.peer_id)
+        assert (got["size"], got["hash"]) == (SIZE, expected["hash"])

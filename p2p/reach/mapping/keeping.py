@@ -1,0 +1,79 @@
+"""Keeps our port mapped while that is wanted: by the protocol that the router speaks, renewed, removed at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_network
+
+import trio
+
+from ... import bounds
+from ..places import Places, Scope, read_ip, written
+from ..state import Mapped
+from .ports import Grant, NoMapping, Port
+
+log = logging.getLogger(__name__)
+
+_CARRIERS = ip_network("100.64.0.0/10")  # RFC 6598
+
+
+async def first_mapped(ports: Sequence[Port]) -> tuple[Port, Grant]:
+    """The first of them, in this order, that a router maps. NoMapping names each one's reason.
+
+    Not side by side: most routers speak several of the protocols and have one table, so that whoever comes second
+    takes the mapping over, and ends it when it gives up.
+    """
+    reasons: list[str] = []
+    for port in ports:
+        try:
+            return port, await port.map()
+        except NoMapping as error:
+            reasons.append(str(error))
+    raise NoMapping("; ".join(reasons) or "no router is known")
+
+
+class Keeper:
+    """One mapping, or none. `report`: told what there is, and why there is none."""
+
+    def __init__(self, places: Places, report: Callable[[Mapped], None]) -> None:
+        self._places, self._report = places, report
+
+    async def keep(
+        self, ports: Sequence[Port], wanted: Callable[[], bool], pause: Callable[[float], Awaitable[None]]
+    ) -> None:
+        """Map, renew and at the end unmap, until it is `wanted` no more. `pause` waits, and less where news come."""
+        mapped: Port | None = None
+        try:
+            while wanted():
+                wait, found = bounds.MAPPING_RETRY_MOST, Mapped()
+                try:
+                    mapped, grant = await first_mapped([mapped] if mapped else ports)
+                    found = self._judged(mapped, grant)
+                    if found.external:
+                        wait = max(grant.seconds / 2, bounds.MAPPING_RETRY)
+                except NoMapping as error:
+                    log.info("no port is mapped: %s", error)
+                    if mapped is not None:  # a router that started anew has forgotten, and knows it again soon
+                        wait = bounds.MAPPING_RETRY
+                    mapped, found = None, Mapped(trouble=str(error))
+                self._report(found)
+                await pause(wait)
+        finally:
+            # All of them: one that was given up may have been granted what it asked for.
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as nursery:
+                    for port in ports:
+                        nursery.start_soon(port.unmap)
+            self._report(Mapped())
+
+    def _judged(self, port: Port, grant: Grant) -> Mapped:
+        by = f"{port.name}, router {port.router}" if port.router else port.name
+        ip = read_ip(grant.ip)
+        if ip is not None and self._places.scope(ip) is Scope.GLOBAL:
+            return Mapped(written(ip, grant.port), by)
+        if ip is not None and ip.version == 4 and ip in _CARRIERS:
+            why = f"{ip} is its provider's: there is a carrier's NAT behind it"
+        else:
+            why = f"{grant.ip or 'it'} is not public: there is another router behind it"
+        return Mapped("", by, f"the router at {port.router} maps the port, but has no public address itself ({why})")

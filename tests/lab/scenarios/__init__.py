@@ -1,0 +1,24 @@
+"""What happens to peers on real links: a module a subject. A scenario gives rows as it finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..table import Row
+from . import dht, flood, laboratory, outages, pairs, people, reach, weather
+from .skipped import Skipped as Skipped
+
+SCENARIOS: dict[str, Callable[[bool], Iterator[Row]]] = {
+    "laboratory": laboratory.run,
+    "reach": reach.run,
+    "people": people.run,
+    "lan": pairs.lan,
+    "pairs": pairs.every,
+    "punched": pairs.punched,
+    "relay-dies": outages.one,
+    "relays-down": outages.all_of_them,
+    "weather": weather.run,
+    "dht": dht.run,
+    "flood": flood.run,
+    "ban": flood.ban,
+}

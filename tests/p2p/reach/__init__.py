@@ -1,0 +1,1 @@
+"""Whether others can reach a peer, and who says so."""
