@@ -16,6 +16,7 @@ CLOSE_TIMEOUT = 2.0  # seconds to say goodbye before a reset
 # noise and yamux
 HANDSHAKE_TIMEOUT = 10.0  # seconds for a connection to say who it is, both negotiations and noise
 NEGOTIATION_TIMEOUT = 10.0  # seconds for an incoming stream to say what it is for
+MULTISTREAM_LINE, MULTISTREAM_LINES = 1024, 64  # bytes of one line of a negotiation; lines of one, from either side
 HANDSHAKE_MESSAGE = 16 * KIB  # bytes of one of them
 RECEIVE_LEAST, RECEIVE_MOST = 16 * KIB, 320 * KIB  # bytes read from one connection at once
 SEND_QUEUE = 512 * KIB  # bytes that the socket has not taken, above which data waits
@@ -222,7 +223,6 @@ OBSERVERS = 256  # peers whose word on our address is remembered
 DIAL_BACK_ADDRESSES = 4  # asked about at once
 DIAL_BACK_TIME = 5.0  # seconds for one address
 DIAL_BACK_PATIENCE = 15.0  # seconds for the whole answer
-MULTISTREAM_LINE = 1024  # bytes of one line of the negotiation there
 DIAL_BACK_RATE, DIAL_BACK_BURST = 1 / 10, 6.0  # questions a second of one peer
 DIAL_BACK_NETWORK_RATE, DIAL_BACK_NETWORK_BURST = 0.5, 20.0  # of all peers in one network
 DIAL_BACK_ALL_RATE, DIAL_BACK_ALL_BURST = 5.0, 50.0

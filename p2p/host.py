@@ -201,7 +201,7 @@ class Host:
         }
 
     def gossip_rules(self) -> dict[str, int]:
-        """How often each rule of gossip decided on something since the start, by its name; docs/protocol.md has them."""
+        """How often each rule of gossip decided on something since the start, by name (docs/protocol.md)."""
         return self._gossip.counts()
 
     def ban(self, peer_id: str, seconds: float | None = None) -> None:

@@ -1,7 +1,8 @@
 """Agreeing on a protocol in one round trip: the first one wished for is named together with the greeting.
 
 The library waits for the other's greeting in between; a connection that is two links long and negotiates four times
-feels that. The bytes are the same (multistream-select 1.0).
+feels that. The bytes are the same (multistream-select 1.0). And what a stranger says in it, on either side, is
+bounded: the library reads whatever length the other side names, and answers as often as it is asked.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 import trio
 from libp2p.abc import IMultiselectCommunicator
 from libp2p.custom_types import TProtocol
+from libp2p.exceptions import ParseError
+from libp2p.io.exceptions import IOException
 from libp2p.protocol_muxer.exceptions import (
     MultiselectClientError,
     MultiselectCommunicatorError,
@@ -19,6 +22,27 @@ from libp2p.protocol_muxer.exceptions import (
 from libp2p.protocol_muxer.multiselect_client import MULTISELECT_PROTOCOL_ID, PROTOCOL_NOT_FOUND_MSG, MultiselectClient
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from libp2p.utils import encode_delim
+from libp2p.utils.varint import read_varint_prefixed_bytes_limited
+
+from . import bounds
+
+
+async def _read_line(communicator: MultiselectCommunicator) -> str:
+    """The other side's next line, without its end. MultiselectCommunicatorError for one too long, or too many."""
+    lines = communicator.__dict__["lines"] = communicator.__dict__.get("lines", 0) + 1
+    if lines > bounds.MULTISTREAM_LINES:
+        raise MultiselectCommunicatorError(f"over {bounds.MULTISTREAM_LINES} lines")
+    try:
+        line = await read_varint_prefixed_bytes_limited(communicator.read_writer, bounds.MULTISTREAM_LINE)
+        text = line.decode()
+    except (ParseError, IOException, UnicodeDecodeError) as error:
+        raise MultiselectCommunicatorError(f"no line ({error})") from error
+    if not text.endswith("\n"):
+        raise MultiselectCommunicatorError(f"a line without an end: {text[:64]!r}")
+    return text[:-1]
+
+
+MultiselectCommunicator.read = _read_line  # type: ignore[method-assign]  # its makers are many, and all the library's
 
 
 class Negotiator(MultiselectClient):
@@ -31,7 +55,7 @@ class Negotiator(MultiselectClient):
         with trio.move_on_after(negotiate_timeout):
             try:
                 return await self._select(protocols, communicator)
-            except (MultiselectCommunicatorError, UnicodeDecodeError) as error:
+            except MultiselectCommunicatorError as error:
                 raise MultiselectClientError(f"the stream broke ({error})") from error
         raise MultiselectClientError(f"no answer within {negotiate_timeout} s")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 import trio
 
@@ -20,17 +23,8 @@ def command(data_dir: str | None, as_json: bool) -> None:
     if as_json:
         echo_json({"event": "loaded"} | found)
         return
-    node = found["node"]
-    click.echo(
-        f"Up for {duration(node['up_s'])}: {size(node['memory'])}, {node['connections']} connections with "
-        f"{node['streams']} streams."
-    )
-    if (relaying := node["relaying"]) is not None:
-        click.echo(
-            f"Relaying: {relaying['reservations']} of {relaying['reservations_most']} peers reached over this one, "
-            f"{relaying['circuits']} of {relaying['circuits_most']} circuits, {size(relaying['bytes'])} so far."
-        )
     if not found["models"]:
+        _show_node(found["node"])
         click.echo("No models yet. Add one: hallmark model add FILE --name NAME --licence SPDX")
         return
     rows = table("model", "state", "on", ">memory", ">queue", ">req/s", ">per run", ">busy", ">failed")
@@ -50,3 +44,17 @@ def command(data_dir: str | None, as_json: bool) -> None:
             click.echo(f"{m['name'] or m['cid']} is not executed by {better['backend']}: {better['reason']}")
         if m["state"] == "refused":
             click.echo(f"{m['name'] or m['cid']} is not executed here: {m['reason']}")
+    _show_node(found["node"])
+
+
+def _show_node(node: Mapping[str, Any]) -> None:
+    """What the node itself takes, and what it carries for others."""
+    click.echo(
+        f"The node: up for {duration(node['up_s'])}, {size(node['memory'])}, {node['connections']} connections, "
+        f"{node['streams']} streams."
+    )
+    if (relaying := node["relaying"]) is not None:
+        click.echo(
+            f"It relays for {relaying['reservations']} of at most {relaying['reservations_most']} peers, with "
+            f"{relaying['circuits']} circuits; {size(relaying['bytes'])} so far."
+        )

@@ -84,7 +84,7 @@ class Circuit(IRawConnection):
 
     async def read(self, n: int | None = None) -> bytes:
         """One to `n` bytes; b"" at the end."""
-        data = bytearray(bounds.READ if n is None else n)
+        data = bytearray(bounds.READ if n is None else min(n, bounds.READ))  # `n` may be what a stranger says
         received = await self._link.receive(memoryview(data), False)
         return bytes(data[:received])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 from libp2p.custom_types import TProtocol
-from libp2p.protocol_muxer.exceptions import MultiselectClientError
+from libp2p.protocol_muxer.exceptions import MultiselectClientError, MultiselectError
 from libp2p.protocol_muxer.multiselect import Multiselect
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
@@ -56,4 +56,21 @@ async def test_anything_else_is_one_kind_of_error(data: bytes) -> None:
 async def test_silence_ends(autojump_clock: object) -> None:  # noqa: ARG001
     near, _ = stream_pair()
     with pytest.raises(MultiselectClientError, match="within 30 s"):
+        await Negotiator().select_one_of([ONE], talk(near))
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x80\x80\x80\x80\x40", b"\x81\x08" + b"x" * 1025, b"\x02\xff\n", b"\x03na\n" * 64, b"\x03ls\n" * 64]
+)
+async def test_what_a_stranger_says_to_the_side_that_serves_is_bounded(data: bytes) -> None:
+    near, far = stream_pair()
+    await near.write(b"\x13/multistream/1.0.0\n" + data)
+    with trio.fail_after(1), pytest.raises(MultiselectError):
+        await Multiselect({ONE: None}).negotiate(talk(far))  # type: ignore[dict-item]  # as above
+
+
+async def test_what_a_stranger_says_to_the_side_that_asks_is_bounded() -> None:
+    near, far = stream_pair()
+    await far.write(b"\x13/multistream/1.0.0\n\x80\x80\x80\x80\x40")
+    with trio.fail_after(1), pytest.raises(MultiselectClientError):
         await Negotiator().select_one_of([ONE], talk(near))

@@ -21,7 +21,7 @@ from .peers import Peer
 from .world import World
 
 MEMBERS = 16  # of a committee, as a network file has by default
-TRIES = 4  # as `node.bounds.MAX_ATTEMPTS`: providers that are asked for one answer, at most
+TRIES, GONE = 4, 16  # `node.bounds`: providers asked for one answer; those of them that turn out to be gone
 
 
 @dataclass(slots=True)
@@ -32,6 +32,8 @@ class Asked:
     at_us: int
     result: str = "open"
     took_us: int = 0
+    refused: int = 0  # providers that did not answer,
+    gone: int = 0  # and that were not reached, or are refused here
 
 
 class Answers:
@@ -49,19 +51,21 @@ class Answers:
         asked = Asked(client, self._world.clock.us)
         self.asked.append(asked)
         offers = client.board.current(self._world.clock.us)
-        self._try(asked, client, self._random.sample(offers, min(len(offers), TRIES)))
+        self._try(asked, client, self._random.sample(offers, min(len(offers), TRIES + GONE)))
 
     def _try(self, asked: Asked, client: Honest, providers: list[str]) -> None:
-        if not providers:
+        if not providers or asked.refused >= TRIES or asked.gone >= GONE:
             self._over(asked, "nobody to ask" if asked.result == "open" else asked.result)
             return
         provider = self._world.named[providers[0]]
-        self._world.dial(client, provider, partial(self._reached, asked, client, providers))
+        client.call(provider, partial(self._reached, asked, client, providers))
 
     def _reached(self, asked: Asked, client: Honest, providers: list[str], connection: Connection | None) -> None:
         provider = self._world.named[providers[0]]
         if connection is None or not provider.honest:
             asked.result = "unreachable" if connection is None else "refused"
+            asked.gone += connection is None
+            asked.refused += connection is not None
             self._try(asked, client, providers[1:])
             return
         request = self._registry.request(MEMBERS, len(self.asked))

@@ -27,9 +27,8 @@ READ = """\
   mesh are made up for by the others and by ids that are offered, and forged and excessive messages cost their senders a
   ban within seconds.
 - **No honest peer is banned** in any scenario, for forwarding what attackers say either.
-- **What spam costs is answers, not news.** Attackers that offer models and refuse who asks take a client's four tries:
-  where three quarters of all offers are theirs, a third of the questions finds nobody. Their offers are well signed,
-  and nothing in gossip tells them from others.
+- **What attackers offer and do not give costs tries.** Their offers are well signed, and nothing in gossip tells them
+  from others; a client gives up after four providers that refuse it. Who was banned for something else is not asked.
 - **A cold boot takes as long as bootstraps take to turn their guests over**: a house is full at 192 guests that came
   in, and who is of no use there gives way after 20 s.
 - **A private peer knows that it is one, and a public one too**, within seconds, and a fifth of the network that lies in
