@@ -20,20 +20,10 @@ from typing import Any
 import trio
 
 from bench.figures import percentile, show
+from bench.networks import NETWORK
 from p2p import Admission, Host, bounds, open_host
 from wire.keys import NodeKey
-from wire.network import Network
 
-NETWORK = Network(
-    name="bench",
-    chain_id=31337,
-    contract=bytes(20),
-    epoch=1,
-    beacon=bytes(32),
-    committee_size=4,
-    quorum_numerator=2,
-    quorum_denominator=3,
-)
 TOPIC = "offers"
 QUIET = 5.0  # seconds over which an idle peer is measured
 SETTLE = 3.0  # seconds for meshes to form, and for the last messages to come

@@ -16,6 +16,7 @@ from typing import Any
 
 import trio
 
+from bench.networks import NETWORK
 from p2p import Channel, Uploads, fetch_blob, open_host, serve_blobs
 from storage import open_store
 from storage.store import Store
@@ -23,19 +24,8 @@ from wire.blob import Outline
 from wire.cid import from_cid, to_cid
 from wire.keys import NodeKey
 from wire.manifest import SignedManifest
-from wire.network import Network
 
 LOOPBACK = ["/ip4/127.0.0.1/tcp/0"]
-NETWORK = Network(
-    name="bench",
-    chain_id=1,
-    contract=bytes(20),
-    epoch=0,
-    beacon=bytes(32),
-    committee_size=1,
-    quorum_numerator=2,
-    quorum_denominator=3,
-)
 GOOD_CHUNKS = 200  # that a peer which stalls or lies gives first
 
 

@@ -20,25 +20,15 @@ from pathlib import Path
 
 import trio
 
+from bench.networks import NETWORK
 from p2p import Host, bounds, open_host
 from p2p.relay import upgrading
 from p2p.streams import Channel
 from wire.blob import AskOutline
 from wire.keys import NodeKey
-from wire.network import Network
 
 SIZE = 50_000_000
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
-NETWORK = Network(
-    name="bench",
-    chain_id=1,
-    contract=bytes(20),
-    epoch=0,
-    beacon=bytes(32),
-    committee_size=1,
-    quorum_numerator=1,
-    quorum_denominator=1,
-)
 _ASK = AskOutline(blob=bytes(32))
 
 

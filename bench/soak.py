@@ -20,23 +20,13 @@ import psutil
 import trio
 
 from bench.figures import show
+from bench.networks import NETWORK
 from p2p import Admission, Channel, Host, bounds, open_host
 from p2p.addresses import parse_peer
 from wire.blob import AskOutline
 from wire.errors import RemoteError
 from wire.keys import NodeKey
-from wire.network import Network
 
-NETWORK = Network(
-    name="soak",
-    chain_id=31337,
-    contract=bytes(20),
-    epoch=1,
-    beacon=bytes(32),
-    committee_size=4,
-    quorum_numerator=2,
-    quorum_denominator=3,
-)
 CLIENTS, WORKERS = 3, 4
 LARGEST = 300_000  # bytes of one exchange
 PATIENCE = 30.0  # seconds after which something hangs

@@ -42,9 +42,9 @@ from libp2p.stream_muxer.yamux.yamux import Yamux as ShippedYamux
 from trio_typing import TaskStatus
 
 from bench.figures import percentile, show
-from p2p.noise import NoiseTransport
-from p2p.noise_cipher import PLAIN, TAG, nonce
-from p2p.yamux import Yamux
+from p2p.noise.cipher import PLAIN, TAG, nonce
+from p2p.noise.transport import NoiseTransport
+from p2p.yamux.connection import Yamux
 
 STACKS = ("TCP", "TLS", "libp2p as shipped", "ours")
 BYTES = {"TCP": 512 << 20, "TLS": 256 << 20, "libp2p as shipped": 48 << 20, "ours": 256 << 20}

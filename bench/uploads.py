@@ -27,6 +27,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it asks at its import, and would wr
 import trio
 
 from bench.figures import row, show
+from bench.networks import NETWORK
 from node.asking import ask
 from node.attempt import Question
 from node.clock import now_ms
@@ -42,16 +43,6 @@ from wire.canonical import Amount, decode
 from wire.keys import NodeKey
 from wire.network import Network
 
-NETWORK = Network(
-    name="uploads",
-    chain_id=31337,
-    contract=bytes(20),
-    epoch=1,
-    beacon=bytes(32),
-    committee_size=4,
-    quorum_numerator=2,
-    quorum_denominator=3,
-)
 LOOPBACK = ["/ip4/127.0.0.1/tcp/0"]
 CHUNKS, STREAMS, TURNS, SETTLE = 8, 3, 4, 0.3
 SMALL = bytes(1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# offers and presences
 OFFER_EVERY = 60.0  # seconds; gossip costs every peer about a millisecond of CPU a message
 OFFER_LIFE_MS = 180_000
 OFFER_LAST_MS = 10_000  # the life of the last word on a model that is gone
@@ -13,6 +14,8 @@ PRESENCE_LIFE_MS = 300_000
 PRESENCE_PAUSE = 1.0  # seconds between two, however often addresses change
 MAX_PRESENCES = 4096  # known peers, and known offers
 MAX_OFFERS_PER_PROVIDER = 64
+
+# requests, and the answers to them
 MAX_OPEN_REQUESTS = 256  # inferences a provider works on at once, all models together
 MAX_OPEN_ROUNDS = 256  # rounds a verifier takes part in at once
 MAX_HELD, MAX_HELD_PER_PEER = 2 * 2**30, 512 * 2**20  # bytes of inputs in hand: of all peers, of one
@@ -27,13 +30,19 @@ LARGE_OUTPUTS = 2**18  # bytes; work over more of them is done in a thread, over
 BALLOTS_AT_ONCE = 32  # of a proof in one frame: each takes 5,000 bytes at most
 COSIGN_SECONDS = 5.0  # how long the signers of a certificate have to sign once more, and to bring each word of it
 BALLOT_SECONDS = 3.0  # how long a payer waits to hear what a committee said behind a silent provider's back
+
+# models that are tried and loaded
 TRIAL_SECONDS = 30.0  # how long a model may take to load and run once before it is published
 TRIAL_RATE = 32 * 1024 * 1024  # bytes of its files a second, for which it gets more time: disks are slow
 LOADING_SECONDS = 10.0  # how long a verifier lets a request wait for a model that it is just loading
 TENSOR_SECONDS = 30.0  # the pause a peer may make while sending its tensors
+
+# peers that are met
 ACQUAINT_SECONDS = 0.5  # how soon a newly connected peer is asked what it knows
 VISIT_MS = 1000  # a peer that dialled us and is gone sooner is asked for nothing
 CATALOGUE_SECONDS = 5.0  # how long a catalogue question may take
+
+# checks after the answer
 AUDIT_SECONDS = 30.0  # how long one verifier has for a check after the answer, before the next one is asked
 CHECK_SECONDS = 120.0  # how long a running node tries to have an answer of its own checked, the committee included
 STAY_SECONDS = 10.0  # the same of a command without a node: its user waits
@@ -44,6 +53,8 @@ AUDIT_NEWS_MS = 60 * 60 * 1000  # a check that is older is no news
 MAX_AUDIT_NEWS = 512  # checks that wait for the disk; gossip of more is ignored
 AUDITOR_RATE, AUDITOR_BURST = 1.0, 60.0  # checks a second of one verifier; at once: no key fills what all keep
 DISPUTED_MS = 7 * 24 * 60 * 60 * 1000  # how long a disputed provider is asked last
+
+# asking providers
 MAX_ATTEMPTS = 4  # providers asked for one answer
 MAX_UNREACHABLE = 16  # providers of one answer that may turn out to be gone
 NAME_SECONDS = 1.0  # what a name means to others is waited for, once one has said what it means to it
@@ -51,6 +62,8 @@ OFFER_SECONDS = 10.0  # how long a first offer is waited for
 REFRESH_SECONDS = 3.0  # how long others are asked for offers once those known are used up
 DISTRUST_MS = 10 * 60 * 1000
 MAX_DISTRUSTED = 4096
+
+# input, commands, roles
 MAX_NESTING = 256  # brackets within brackets of a JSON input
 MAX_FILE_INPUT = 64 * 1024 * 1024
 MAX_CONTROL_MESSAGE = 160 * 1024 * 1024  # between a command and its own node
@@ -58,8 +71,12 @@ ROLE_BACKOFF = (0.5, 30.0)  # seconds before a crashed role starts again: first,
 REACH_EVERY = 30.0  # seconds between two looks at how others reach this peer
 DRAIN_SECONDS = 10.0  # how long a first Ctrl-C waits for work in hand
 LOADS_AT_ONCE = 4  # models being loaded side by side, each for up to engine.bounds.LOAD_TIMEOUT
+
+# counting pulls and calls
 COUNT_EVERY = 60.0  # seconds between two times that pulls and calls seen are written down
 MAX_COUNTED_PULLS = 16_384  # pairs of peer and model remembered in one hour, so that each counts once
+
+# mirroring
 MIRROR_SHARE = 0.9  # of the quota; the rest is the operator's own
 MIRROR_FREE_DISK = 2**30  # bytes of the disk that mirroring leaves free where there is no quota
 MIRROR_KEEP_MS = 7 * 24 * 60 * 60 * 1000  # a copy is kept so long before it may give way to a newer model
@@ -73,6 +90,8 @@ MIRROR_SLOWEST = 64 * 1024  # bytes a second; what comes more slowly is left for
 MAX_COPIES = 20_000  # models that a hub mirrors, however small: a fifth of what the store takes
 MAX_MIRROR_FAILURES = 65_536  # models that could not be fetched, remembered so that all others have their turn first
 MAX_MIRROR_WAITING = 4096  # models that wait to be mirrored; further ones are found when these are done
+
+# names and catalogues
 INTAKE_BATCH = 128  # name records, and manifests, that go to disk in one transaction
 INTAKE_LINGER = 0.2  # seconds that the first of them waits for others
 MAX_NEWS = 512  # names that wait for the disk; gossip of more is ignored
@@ -93,6 +112,8 @@ SEARCH_PATIENCE = 3.0  # how long it waits for the first hub that answers
 SEARCH_SECONDS = 1.0  # how long it then waits for the others
 MAX_SEARCHED_HUBS = 4
 MAX_SEARCHED = 256  # models in one search's result
+
+# attestation
 ATTEST_EVERY_MS = 20 * 60 * 1000  # between two quotes of a provider's own heartbeat
 ATTEST_FRESH_MS = 45 * 60 * 1000  # after which a quote is no longer shown: an hour is what a strict payer takes
 ATTEST_RETRY_MS = (5_000, 300_000)  # before another attempt when none could be made: first, most
@@ -104,6 +125,8 @@ MAX_PLATFORMS = 64  # kinds of platform whose collateral is kept
 COLLATERAL_SPARE_S = 24 * 3600  # collateral that ends sooner is asked for anew
 MAX_COLLATERAL_PEERS = 8  # asked for it, side by side
 COLLATERAL_SECONDS = 3.0  # how long they have
+
+# ZK proofs
 CIRCUIT_PEERS = 4  # that are asked which circuits a model has
 CIRCUIT_SECONDS = 5.0  # that this may take
 MAX_CHECKED_PROOFS = 256  # whose result is remembered
@@ -111,6 +134,8 @@ MAX_PROOFS_WAITING = 8  # requests that wait for their turn to be proved; a proo
 PREPARING_SECONDS = 900.0  # that a circuit's keys and first proof may take a provider
 CIRCUIT_RETRY = 600.0  # seconds between two looks for circuits of the models that have none here
 PROVING_TOLD_EVERY = 5.0  # seconds between two words on a proof that is waited for
+
+# the chain and payments
 FOLLOW_SECONDS = (1.0, 15.0)  # between two looks for an epoch that was opened: at least, at most; a quarter of the lead
 CATCH_UP_CHAIN_SECONDS = 5.0  # that a command gives the chain for its epochs before it goes on with those it knows
 TOP_UP_SECONDS = 10.0  # how long a provider waits for the next voucher in the middle of an answer
@@ -119,6 +144,8 @@ BOOKS_LINGER = 1.0  # seconds that what is not urgent waits to be written togeth
 LOOK_PAUSE = 1.0  # seconds between two looks at the same channel
 WATCH_SECONDS = 15.0  # between two looks for withdrawals: the shortest delay of one is 900
 MAX_WATCH_PAUSE = 120.0  # seconds at most between two looks while the chain does not answer
+
+# settling
 SETTLE_RATE, SETTLE_BURST = 200.0, 2000.0  # receipts a second that one peer may hand to a settler, or fetch; at once
 SETTLE_CHECKS = 2  # receipts that a settler checks at once: each takes a few milliseconds of a core
 MAX_RECEIPTS_WAITING = 512  # checked ones that wait for its disk
@@ -140,9 +167,13 @@ CHORE_RETRY = (2.0, 300.0)  # seconds before what the contract refused is sent a
 LOOK_BACK = 16  # epochs before this one whose roots a settler still works on
 MAX_FETCHED = 4096  # receipts that a settler fetches from another in one turn
 CLAIM_BACK = 64  # epochs before this one in which unclaimed lines are looked for
+
+# frauds
 COURT_SECONDS = 15.0  # between two looks for accusations, and at frauds that wait for the chain
 MAX_SUBMITTED = 4096  # frauds about which nothing more can be done, remembered
 MAX_AHEAD_OF_CHAIN_MS = 10 * 60 * 1000  # of an answer's end: what a chain confirms is minutes old, clocks are wrong
+
+# network files
 HANDOVERS = 16  # files kept with which a network's publisher handed over to another
 FILE_SECONDS, FILE_REDIRECTS = 15.0, 3  # for a network file to come from the web; how often it may lead elsewhere
 UPDATE_EVERY = (6 * 3600.0, 12 * 3600.0)  # seconds between two looks at the URLs of a network's file: least, most

@@ -26,15 +26,9 @@ async def wait_for_peers(peer: Peer, emit: Emit) -> None:
             await trio.sleep(0.05)
         else:
             return
-    report = [attempt for attempt in peer.host.bootstrap_report() if attempt.failure]
-    met = [attempt for attempt in report if attempt.source != "bootstrap"]
-    failures = [f"  {attempt.failure}" for attempt in report if attempt not in met]
-    failures += [f"  {attempt.failure} (met before)" for attempt in met[:SHOWN]]
-    if len(met) > SHOWN:
-        failures.append(f"  and {len(met) - SHOWN} more that were met before")
+    failures = [f"  {failure}" for failure in failures_of(peer)]
     if not failures and peer.host.addresses:
-        join = f"Let others join it: hallmark serve --bootstrap {peer.host.addresses[0]}"
-        raise CommandError(Exit.NO_PEERS, "this peer is alone: nobody is connected", join)
+        raise CommandError(Exit.NO_PEERS, "this peer is alone: nobody is connected", f"Let others join: {invite(peer)}")
     if not failures:
         raise CommandError(
             Exit.NO_PEERS,
@@ -46,6 +40,21 @@ async def wait_for_peers(peer: Peer, emit: Emit) -> None:
         "no peer could be reached:\n" + "\n".join(failures),
         "Check that a peer runs there, or give another address: --bootstrap ADDRESS",
     )
+
+
+def failures_of(peer: Peer) -> list[str]:
+    """Who was tried in vain: seeds first, each with its addresses and why each failed; then peers met before."""
+    report = [attempt for attempt in peer.host.bootstrap_report() if attempt.failure]
+    met = [f"met before: {attempt.failure}" for attempt in report if attempt.source != "bootstrap"]
+    more = [f"and {len(met) - SHOWN} more that were met before"] if len(met) > SHOWN else []
+    seeds = [attempt.failure or "" for attempt in report if attempt.source == "bootstrap"]
+    return seeds + peer.host.awaited() + met[:SHOWN] + more
+
+
+def invite(peer: Peer) -> str:
+    """The command with which another peer joins by this one; it has to be one that has addresses."""
+    network = peer.local.directory.networks / f"{peer.network.name}.toml"
+    return f"hallmark serve --data-dir ./another --network {network} --bootstrap {peer.host.addresses[0]}"
 
 
 async def until_connected(peer: Peer) -> None:

@@ -42,7 +42,7 @@ def load_key(path: Path) -> NodeKey:
         raise CommandError(
             Exit.CONFIG,
             f"there is no peer in {path.parent} yet",
-            "Run: hallmark init; or, to join a network: hallmark init --network FILE",
+            "Run: hallmark init; and to join a network, before that: hallmark network add FILE|URL",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(Exit.CONFIG, f"{path} cannot be read: {error}", "Restore it from a copy.") from error

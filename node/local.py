@@ -129,12 +129,18 @@ def find_network(directory: DataDir, wanted: str) -> Path:
     """The network file that `wanted` means: a path, a stored name, or "" for the only one stored."""
     if wanted and (os.sep in wanted or wanted.endswith(".toml")):
         return Path(wanted).expanduser()
-    if wanted:
-        return directory.networks / f"{wanted}.toml"
     stored = sorted(directory.networks.glob("*.toml"))
+    names = ", ".join(p.stem for p in stored)
+    if wanted:
+        if (place := directory.networks / f"{wanted}.toml") not in stored:
+            raise CommandError(
+                Exit.CONFIG,
+                f"no network named {wanted!r} is stored here" + (f", but {names}" if names else ""),
+                "Store it from its file or URL: hallmark network add FILE|URL",
+            )
+        return place
     if len(stored) == 1:
         return stored[0]
-    names = ", ".join(p.stem for p in stored)
     raise CommandError(
         Exit.CONFIG,
         f"several networks are stored here: {names}" if stored else "no network file is stored here",

@@ -71,6 +71,7 @@ def read_policy(config: Config, petnames: Mapping[str, bytes]) -> Policy:
     return Policy(kind, publishers, frozenset(config.hub_tags))
 
 
+ALL_HERE = "all that the policy asks for is here"
 _FLAGS = {"publishers": "--hub-publisher PUBLISHER", "tags": "--hub-tag TAG"}
 
 
@@ -212,7 +213,7 @@ class Mirror:
         return MIRROR_REST if soonest is None else min(MIRROR_REST, (soonest - now_ms) / 1000)
 
     def _why(self, limit: int, room: int, now_ms: int) -> str:
-        return "; ".join(self._reasons(limit, room, now_ms)) or "all that the policy asks for is here"
+        return "; ".join(self._reasons(limit, room, now_ms)) or ALL_HERE
 
     def _reasons(self, limit: int, room: int, now_ms: int) -> Iterator[str]:
         if len(self.copies) >= MAX_COPIES:

@@ -98,11 +98,11 @@ def rule_on_announcement(data: bytes, domain: Domain, now_ms: int, known: Known)
     return News(news.record, news.signed, announcement.manifests)
 
 
-def rank_in_dht(key: bytes, value: bytes, domain: Domain, now_ms: int) -> int | None:
-    """The rank of a DHT's value: its sequence; None when it is no current record of the name behind `key`."""
+def rank_in_dht(key: bytes, value: bytes, domain: Domain, now_ms: int) -> tuple[int, bytes] | None:
+    """A DHT value's sequence, which ranks it, and publisher; None for no current record of the name behind `key`."""
     try:
         record = read_name(decode(value, SignedName), domain)
     except RecordError:
         return None
     of_key = key == name_key(record.publisher, record.name)
-    return record.sequence if of_key and record.is_current(now_ms) else None
+    return (record.sequence, record.publisher) if of_key and record.is_current(now_ms) else None

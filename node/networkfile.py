@@ -202,10 +202,14 @@ class _File(_Epoch, forbid_unknown_fields=True, kw_only=True):
 def parse_network(text: str) -> Network:
     """The network that the TOML `text` describes; RecordError says which entry is wrong."""
     try:
-        file = msgspec.convert(tomllib.loads(text), _File)
-        network = msgspec.convert(_rules(file), Network, builtin_types=(bytes,))
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(text)
+    except RecursionError as error:
+        raise RecordError("not a network file: its tables are too deep") from error
+    except ValueError as error:  # its own, and Python's of a number with thousands of digits
         raise RecordError(f"not TOML: {error}") from error
+    try:
+        file = msgspec.convert(table, _File)
+        network = msgspec.convert(_rules(file), Network, builtin_types=(bytes,))
     except RecursionError as error:
         raise RecordError("not a network file: its tables are too deep") from error
     except msgspec.ValidationError as error:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import trio
 
 from p2p import Admission, Channel, Uploads, open_host, serve_blobs
+from p2p.addresses import listenable
 from wire.canonical import decode, encode
 from wire.errors import RemoteError
 from wire.keys import NodeKey, peer_id_of
@@ -22,6 +23,7 @@ from .catchingup import run_catching_up
 from .clock import now_ms
 from .config import Config
 from .datadir import DataDir
+from .errors import CommandError, Exit
 from .intake import Intake
 from .local import open_local
 from .memory import keep_memory
@@ -52,7 +54,7 @@ async def open_peer(
     too (`listening`), to see whether it could be reached.
     `account`: who pays from here; where it serves, whichever account the configuration can unlock.
 
-    Raises CommandError or StoreError when the data directory cannot be opened, RemoteError when it cannot listen.
+    Raises CommandError or StoreError when the data directory cannot be opened, CommandError when it cannot listen.
     """
     keep_memory()
     roles = config.roles if serving else ()
@@ -66,11 +68,12 @@ async def open_peer(
             purse = await opened.enter_async_context(open_purse(local, account))
         # An answer or a vote is waited for; a model that is fetched takes as long as it takes.
         uploads = Uploads(config.upload_rate or None, first=("infer", "committee"))
+        listen = _listenable(config.listen) if serving or listening else ()
         starts = (*config.bootstraps, *local.network.bootstraps)
         opening = open_host(
             local.key,
             local.network,
-            listen=config.listen if serving or listening else (),
+            listen=listen,
             bootstraps=starts,
             peerbook=directory.peerbook,
             standing=directory.standing,
@@ -117,6 +120,18 @@ async def open_peer(
                 with trio.CancelScope(shield=True):  # it takes a moment on disk, and never waits for another peer
                     await write_counts(peer.tally, local.store)
                     await peer.checked.close()
+
+
+def _listenable(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """The addresses; CommandError says which cannot be listened on, and why."""
+    try:
+        for address in addresses:
+            listenable(address)
+    except ValueError as error:
+        raise CommandError(Exit.CONFIG, str(error)) from error
+    except OSError as error:
+        raise CommandError(Exit.CONFIG, str(error.strerror), "Give another: --listen ADDRESS") from error
+    return addresses
 
 
 def _services(peer: Peer, serving: bool, audits: AuditIntake) -> Mapping[str, Callable[[], Awaitable[None]]]:

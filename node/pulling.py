@@ -20,7 +20,7 @@ class Pulling:
         self._heard: dict[str, float] = {}
 
     def note(self, done: int, total: int, peer: str, text: str, now: float) -> None:
-        """Something happened: see `p2p.fetching.OnProgress`."""
+        """Something happened: see `p2p.blobs.fetching.OnProgress`."""
         if total and self._first is None:  # the size is known, and nothing has come yet: this much was here
             self._first = done
             self._samples.clear()

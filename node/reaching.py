@@ -13,7 +13,8 @@ from typing import Any
 
 from p2p import Reach, Reachability
 
-OPEN = "/ip4/0.0.0.0/tcp/4001"
+OPEN = "--listen /ip4/0.0.0.0/tcp/4001"
+_ANY = ("0.0.0.0", "::")
 _LANS = [ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
 
 
@@ -40,7 +41,11 @@ def _line(found: Reachability) -> str:
         case Reach.LOCAL:
             return f"from this LAN, at {', '.join(found.listening)} (local)"
         case Reach.CHECKING:
-            return f"not known yet; {over} meanwhile" if found.relays else "not known yet: it is being checked"
+            meanwhile = f"; {over} meanwhile" if found.relays else ""
+            seen = ", ".join(dict.fromkeys(checker.detail for checker in found.checkers))
+            if seen and all(checker.reached for checker in found.checkers):
+                return f"it seems so, at {seen}; sure when {found.wanted} peers, each in another network, got through"
+            return f"not known before {found.wanted} peers, each in another network, have dialled back{meanwhile}"
         case _:
             return f"{over}, not directly (private)" if found.relays else "no (private): it can ask, and is not asked"
 
@@ -50,7 +55,7 @@ def _checked(found: Reachability) -> str:
     if found.state is Reach.LOCAL:
         return ""
     if not found.checkers:
-        return f"nobody has been asked to dial back yet; {found.wanted} peers in different networks are needed"
+        return "" if found.state is Reach.CHECKING else "nobody was asked to dial back"
     got = [c for c in found.checkers if c.reached]
     text = f"{len(got)} of {len(found.checkers)} peers that were asked to dial back got through"
     if (missing := found.wanted - len({c.range for c in found.checkers})) > 0:
@@ -60,18 +65,21 @@ def _checked(found: Reachability) -> str:
 
 def _steps(found: Reachability, listen: Sequence[str]) -> Iterator[str]:
     if found.state is Reach.LOCAL and found.scope == "machine":
-        yield f"To be reached from elsewhere, listen beyond this machine: hallmark serve --listen {OPEN}"
+        if any(one.split("/")[2] in _ANY for one in listen):
+            yield "It listens on all addresses of this machine, which has only its own: connect it to a network."
+            return
+        yield f"To be reached from elsewhere, start it with {OPEN}"
     if found.state is not Reach.PRIVATE:
         return
     if not found.listening:
-        yield f"Listen: hallmark serve --listen {OPEN}"
+        yield f"Listen: start it with {OPEN}"
         return
     address = _best(found.listening)
     host, port = address.split("/")[2], address.split("/")[4]
     if listen and all(one.endswith("/tcp/0") for one in listen):
-        yield f"Choose a port that stays the same at each start: hallmark serve --listen {OPEN}"
+        yield f"Choose a port that stays the same at each start: {OPEN}"
     if ip_address(host).is_loopback:
-        yield f"Listen beyond this machine: hallmark serve --listen {OPEN}"
+        yield f"Listen beyond this machine: start it with {OPEN}"
         return
     if not _behind_router(host):
         yield f"Let TCP port {port} in to {host} through this machine's firewall: sudo ufw allow {port}/tcp"

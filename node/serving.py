@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import trio
@@ -17,14 +17,21 @@ from .config import Config
 from .control import Emit, serve_control
 from .datadir import DataDir
 from .errors import Exit
+from .joining import failures_of, invite
 from .opening import open_peer
 from .operations import CHAINED, LOCAL, load_all, run_chained, run_local, run_networked
 from .peer import Peer
 
+ALONE_SECONDS = 30.0  # after which it is told who has not answered, tried or not
+LOOK_SECONDS = 0.25
+AMINO_EVERY = 2.0  # while nothing has come of the public network yet
+_JOIN_FROM = {"machine": "terminal", "lan": "machine in this LAN", "global": "terminal or machine"}
+
 
 async def serve(directory: DataDir, config: Config, on_event: Callable[[dict[str, Any]], None]) -> Exit:
-    """Run until stopped; the exit code. Events: `reach` (first, and whenever it changes), `ready`, `money` (on a
-    network with a chain), `draining`, `stopped`."""
+    """Run until stopped; the exit code. Events: `reach` (first, and whenever it changes), `ready`, `joined` and
+    `alone` (where there is an address to start from), `rendezvous`, `money` (on a network with a chain), `draining`,
+    `stopped`."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             stopping = trio.Event()
@@ -67,6 +74,9 @@ async def _run(
                     "event": "ready",
                     "peer_id": peer.host.peer_id,
                     "addresses": list(peer.host.addresses),
+                    "listening": reach["listening"],
+                    "join": invite(peer) if peer.host.addresses else "",
+                    "join_from": _JOIN_FROM[reach["scope"]],
                     "roles": list(peer.roles),
                     "network": peer.network.name,
                     "data_dir": str(directory.path),
@@ -74,6 +84,8 @@ async def _run(
                 }
             )
             nursery.start_soon(_tell_reach, peer, on_event, reach)
+            if peer.bootstraps:
+                nursery.start_soon(_tell_company, peer, on_event)
             if peer.chain is not None:
                 nursery.start_soon(_tell_money, peer, on_event)
             gc.freeze()  # what was made until now stays: to look through it again stops everything for 30 ms
@@ -99,8 +111,28 @@ async def _tell_reach(peer: Peer, on_event: Callable[[dict[str, Any]], None], to
         found = await run_here(peer, "reach", {}, lambda _: None)
         if found["line"] != told["line"]:
             on_event({"event": "reach"} | found)
+        elif (met := found["rendezvous"]) and _outcome(met) != _outcome(told["rendezvous"]):
+            on_event({"event": "rendezvous"} | met)
         told = found
-        await peer.reach_changed.wait(REACH_EVERY, since=seen)
+        awaited = found["rendezvous_wanted"] and not found["rendezvous"]
+        await peer.reach_changed.wait(AMINO_EVERY if awaited else REACH_EVERY, since=seen)
+
+
+def _outcome(met: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    """What is worth telling of an errand to a public network."""
+    return () if met is None else (met["failure"], met["found"], met["met"], bool(met["told"]))
+
+
+async def _tell_company(peer: Peer, on_event: Callable[[dict[str, Any]], None]) -> None:
+    """Once: that a first peer was found, or who was tried in vain, and then that one was found after all."""
+    with trio.move_on_after(ALONE_SECONDS):
+        while not peer.host.connected() and peer.host.is_joining():  # noqa: ASYNC110 — the host tells nobody
+            await trio.sleep(LOOK_SECONDS)
+    if not peer.host.connected():
+        on_event({"event": "alone", "failures": failures_of(peer)})
+        while not peer.host.connected():  # noqa: ASYNC110 — as above
+            await trio.sleep(LOOK_SECONDS)
+    on_event({"event": "joined", "peers": len(peer.host.connected())})
 
 
 async def run_here(peer: Peer, name: str, params: dict[str, Any], emit: Emit) -> dict[str, Any]:

@@ -11,16 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .blobs import BlobStore, fetch_manifest, serve_blobs
+    from .blobs.fetching import fetch_blob
+    from .blobs.protocol import BlobStore, fetch_manifest, serve_blobs
+    from .blobs.uploads import Uploads
     from .contacts import PeerStatus
-    from .fetching import fetch_blob
+    from .dht.records import Judge
     from .gossip import Admission
-    from .host import Host, open_host
+    from .host import Host
     from .joining.bootstrap import Attempt
+    from .opening import open_host
     from .reach.state import Checker, Reach, Reachability
-    from .records import Judge
     from .streams import ByteStream, Channel
-    from .uploads import Uploads
 
 __all__ = [
     "Admission",
@@ -41,16 +42,17 @@ __all__ = [
     "serve_blobs",
 ]
 _HOMES = {
-    "blobs": ("BlobStore", "fetch_manifest", "serve_blobs"),
-    "fetching": ("fetch_blob",),
+    "blobs.fetching": ("fetch_blob",),
+    "blobs.protocol": ("BlobStore", "fetch_manifest", "serve_blobs"),
+    "blobs.uploads": ("Uploads",),
     "gossip": ("Admission",),
     "contacts": ("PeerStatus",),
-    "host": ("Host", "open_host"),
+    "host": ("Host",),
     "joining.bootstrap": ("Attempt",),
+    "opening": ("open_host",),
     "reach.state": ("Checker", "Reach", "Reachability"),
-    "records": ("Judge",),
+    "dht.records": ("Judge",),
     "streams": ("ByteStream", "Channel"),
-    "uploads": ("Uploads",),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -89,12 +90,14 @@ def listenable(text: str) -> Multiaddr:
     if transport != "tcp":
         raise ValueError(f"{text} cannot be listened on: only TCP is spoken here")
     if int(port):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, int(port)))
-            except OSError as error:
-                raise OSError(error.errno, f"cannot listen on {text}: {error.strerror}; choose another port") from error
+        except OSError as error:
+            absent = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+            why = "this machine has no such address" if absent else f"{error.strerror}; choose another port"
+            raise OSError(error.errno, f"cannot listen on {text}: {why}") from error
     return address
 
 

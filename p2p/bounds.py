@@ -4,15 +4,6 @@ from __future__ import annotations
 
 from wire.bounds import KIB, MAX_NAME_RECORD, MAX_TENSOR_BYTES, MIB
 
-# streams
-PIECE = 256 * KIB  # bytes of one DATA frame we send
-READ = 256 * KIB  # bytes asked of a stream at once: what has come; each read costs the same, however little it gives
-SKIPPED = MAX_TENSOR_BYTES + 4 * MIB  # DATA of a failed exchange that is read and thrown away, at most
-MIN_RATE = 64 * KIB  # bytes a second below which a run of DATA counts as stalled
-WRITE_TIMEOUT = 30.0  # seconds for one write to a stream
-OPEN_TIMEOUT = 10.0  # seconds to open a stream on a connection that stands
-CLOSE_TIMEOUT = 2.0  # seconds to say goodbye before a reset
-
 # noise and yamux
 HANDSHAKE_TIMEOUT = 10.0  # seconds for a connection to say who it is, both negotiations and noise
 NEGOTIATION_TIMEOUT = 10.0  # seconds for an incoming stream to say what it is for
@@ -38,20 +29,6 @@ PING_FIRST, PING_EVERY = 0.5, 8.0  # seconds from the start to the first ping, a
 SILENCE = 20.0  # seconds without a word, with a ping unanswered, after which the link is lost
 HALF_CLOSED = 60.0  # seconds of silence after which a stream that we ended, and the peer did not, is reset
 
-# serving
-IDLE = 60.0  # seconds an open stream may rest between two exchanges
-# What streams may take: each its first window of 256 KiB, those of one connection WINDOW_GROWTH more, and the tensors
-# that came over them, which their protocol bounds by itself (node.bounds.HELD). So 128 take up to 64 MiB.
-STREAMS_PER_PROTOCOL = 128  # of one peer, behind which there may be many who ask; the next is told OVERLOADED
-STREAMS_PER_PEER = 256  # of all protocols, gossip and DHT among them; the next is reset
-STREAMS = 1024  # of all peers; the next is reset
-
-# our own idle streams. Shorter than IDLE, so that we never pick one that the other side is just closing.
-POOL_IDLE = 30.0
-POOL_PER_PROTOCOL = 64  # of one peer: a new stream takes five times what a kept one does
-POOL = 512
-REPLAY = 512 * KIB  # bytes kept to say again on a fresh stream when a pooled one turns out to be dead
-
 # connections
 CONNECTIONS = 256  # the dialled ones and those that came in
 CONNECTIONS_IN = 192  # that came in: what is left is for those that this peer dials, whatever strangers do
@@ -59,6 +36,7 @@ CONNECTIONS_PER_PEER = 4  # the oldest gives way to a fifth
 CONNECTIONS_PER_RANGE = 32  # that came in from one /24 or IPv6 /48; local and relayed ones have no range
 HALF_OPEN, HALF_OPEN_PER_RANGE = 64, 16  # that have not said who they are: the oldest gives way
 ARRIVAL_RATE, ARRIVAL_BURST = 2.0, 48.0  # connections a second that one range may begin: each costs 2 ms of processor
+WIDE_ARRIVAL_RATE, WIDE_ARRIVAL_BURST = 8.0, 128.0  # as above, a /16 or IPv6 /32: who has one has hundreds of ranges
 ARRIVALS_RATE, ARRIVALS_BURST = 50.0, 400.0  # as above, all ranges together
 GRACE = 60.0  # seconds for which one that we dialled is not sent away
 # Connections of one /16 or IPv6 /32, above which they give way: before others who brought nothing; before anybody.
@@ -76,6 +54,65 @@ PROTOCOLS, PROTOCOL_TEXT = 64, 128  # that it names; characters of a name
 PEER_RECORD = 4 * KIB  # bytes of its signed addresses, which cost a signature to check
 PUSH_RATE, PUSH_BURST = 0.1, 10.0  # a second: how often a peer may say something new
 
+# standing
+OFFENCES = 10  # a peer with more than these, faded, is refused
+SCORE_HALF_LIFE = 600.0  # seconds in which what a peer did fades to a half: one offence in 92 s is borne for ever
+MERITS = 10.0  # what a peer may have brought, faded; more counts as this
+OF_USE = 0.5  # the score from which a peer is not sent away for a stranger
+EXCHANGE_MERIT = 0.2  # what a peer's good answer counts, where a new and good message counts 1
+REFUSAL, BAN_MOST = 600.0, 24 * 3600.0  # seconds a peer is refused: the first time; at most, after doubling each time
+BAN_FORGOTTEN = 3 * 24 * 3600.0  # seconds after a ban's end in which the next one counts as a repetition
+BAN_TIMES = 64  # repetitions counted
+RANGE_BANNED, RANGE_WINDOW = 4, 3600.0  # peers of one range banned within so many seconds, for which all of it is:
+RANGE_REFUSAL = 1800.0  # seconds that a range is refused; those of it that are connected stay
+RANGES = 1024  # ranges remembered
+RULE_TEXT = 64  # characters of a rule's name
+STANDING_BYTES = 1 * MIB  # of the file that keeps all this
+STANDING_PAUSE = 60.0  # seconds between two saves of scores; a ban is saved at once
+
+# streams
+PIECE = 256 * KIB  # bytes of one DATA frame we send
+READ = 256 * KIB  # bytes asked of a stream at once: what has come; each read costs the same, however little it gives
+SKIPPED = MAX_TENSOR_BYTES + 4 * MIB  # DATA of a failed exchange that is read and thrown away, at most
+MIN_RATE = 64 * KIB  # bytes a second below which a run of DATA counts as stalled
+WRITE_TIMEOUT = 30.0  # seconds for one write to a stream
+OPEN_TIMEOUT = 10.0  # seconds to open a stream on a connection that stands
+CLOSE_TIMEOUT = 2.0  # seconds to say goodbye before a reset
+
+# serving
+IDLE = 60.0  # seconds an open stream may rest between two exchanges
+# What streams may take: each its first window of 256 KiB, those of one connection WINDOW_GROWTH more, and the tensors
+# that came over them, which their protocol bounds by itself (node.bounds.MAX_HELD). So 128 take up to 64 MiB.
+STREAMS_PER_PROTOCOL = 128  # of one peer, behind which there may be many who ask; the next is told OVERLOADED
+STREAMS_PER_PEER = 256  # of all protocols, gossip and DHT among them; the next is reset
+STREAMS = 1024  # of all peers; the next is reset
+
+# our own idle streams. Shorter than IDLE, so that we never pick one that the other side is just closing.
+POOL_IDLE = 30.0
+POOL_PER_PROTOCOL = 64  # of one peer: a new stream takes five times what a kept one does
+POOL = 512
+REPLAY = 512 * KIB  # bytes kept to say again on a fresh stream when a pooled one turns out to be dead
+
+# blobs
+BLOB_TIMEOUT = 20.0  # seconds of silence after which a request has failed
+BLOB_PEERS = 64  # peers asked for one blob
+BLOB_STAGGER = 1.0  # seconds before the next peer is asked for an outline beside the one before
+BLOB_WINDOW = 16 * MIB  # bytes asked of one peer at once
+BLOB_MEMORY = 32 * MIB  # bytes of one blob asked for, come and being written
+BLOB_BATCH_LEAST = 1 * MIB  # bytes stored at once, unless less came in BLOB_LINGER
+BLOB_UNSTORED = (4 * MIB, 16 * MIB)  # bytes come and not on disk, which a crash costs: at first, and at most
+BLOB_UNSTORED_PART = 32  # as above, between the two: one part of so many of what was stored since the start
+BLOB_LINGER = 0.25  # seconds after which less is stored too
+BLOB_DOUBLES = 8  # pieces asked of two peers at once, at the end
+BLOB_SILENCE = 5.0  # seconds after which a peer that delivers nothing is replaced, where others can
+BLOB_TRIES = 3  # failures of a peer in a row, after which it is not asked again
+BLOB_REST = 2.0  # seconds before a peer that failed, or lacked much, is asked again, at most
+BLOB_PATIENCE = 10.0  # seconds that a fetch waits for further peers when nobody can go on
+UPLOADS, UPLOADS_PER_PEER = 64, 1  # chunks held in memory while they are sent: of all peers, of one
+UPLOAD_BURST = 0.05  # seconds' worth of the upload rate that may go out at once
+UPLOAD_REST = 0.05  # seconds between two chunks while an answer is in hand: 5 MiB a second are left to uploads
+UPLOAD_TIMEOUT = 10.0  # seconds for a peer to take one chunk that it asked for
+
 # gossip
 GOSSIP = 32 * KIB  # bytes of one message's payload
 RPC = 256 * KIB  # bytes of one gossip RPC: a few messages, or control
@@ -85,8 +122,11 @@ MESSAGE_ID = 72  # bytes: an author and eight of its seqno
 AUTHOR_KEY, AUTHOR_SIGNATURE = 600, 512  # bytes: those of RSA keys of 4,096 bits
 TOPICS_PER_PEER, TOPIC_TEXT = 32, 128  # topics that a neighbour takes part in; characters of one
 SENDER_RATE, SENDER_BURST = 160.0, 640.0  # messages a second from one neighbour, duplicates included
+# Messages of others a second that are passed on to one neighbour: what it takes, even if all of them come late at once.
+FORWARD_RATE, FORWARD_BURST = 80.0, 320.0
 SENDER_BYTES, SENDER_BYTES_BURST = 4 * MIB, 16 * MIB  # bytes a second that are read of one neighbour
 UNPROVEN_RATE, UNPROVEN_BURST = 400.0, 1200.0  # new messages a second of all who have not brought anything good
+JUDGED_RATE, JUDGED_BURST = 1200.0, 3600.0  # new messages a second of all: each costs a signature, 0.2 ms or so
 ORIGIN_RATE, ORIGIN_BURST = 2.0, 40.0  # messages a second that one author signed
 BUCKETS = 4096  # peers whose rates are remembered
 BYTES_PAUSE = 0.1  # seconds before a neighbour over SENDER_BYTES is read again
@@ -121,50 +161,54 @@ SEEN_GENERATION, SEEN_GENERATIONS = 60.0, 3  # seconds of one: an id is known fo
 SEEN = 65536  # ids
 IHAVE_IDS, IHAVE_IDS_READ = 200, 1000  # ids in one IHAVE: of ours (a peer of 0.1 takes 256 parts), and of others
 IHAVES = 16  # of one peer between two heartbeats
-IWANT_IDS = 200  # ids asked of one peer between two heartbeats, and messages sent it for its asking
+IWANT_IDS = 200  # ids asked of one peer between two heartbeats; twice as many messages are sent it for its asking
 RETELLS = 3  # times one message is sent to one peer for its asking
 PROMISE = 3.0  # seconds in which what was offered has to come
 OWED = 8192
 UNWANTED = 1024  # ids that a peer need not be sent, in five heartbeats
 CONTROLS = 128  # subscriptions, GRAFTs and PRUNEs of one peer between two heartbeats
 
-# standing
-OFFENCES = 10  # a peer with more than these, faded, is refused
-SCORE_HALF_LIFE = 600.0  # seconds in which what a peer did fades to a half: one offence in 92 s is borne for ever
-MERITS = 10.0  # what a peer may have brought, faded; more counts as this
-OF_USE = 0.5  # the score from which a peer is not sent away for a stranger
-EXCHANGE_MERIT = 0.2  # what a peer's good answer counts, where a new and good message counts 1
-REFUSAL, BAN_MOST = 600.0, 24 * 3600.0  # seconds a peer is refused: the first time; at most, after doubling each time
-BAN_FORGOTTEN = 3 * 24 * 3600.0  # seconds after a ban's end in which the next one counts as a repetition
-BAN_TIMES = 64  # repetitions counted
-RANGE_BANNED, RANGE_WINDOW = 4, 3600.0  # peers of one range banned within so many seconds, for which all of it is:
-RANGE_REFUSAL = 1800.0  # seconds that a range is refused; those of it that are connected stay
-RANGES = 1024  # ranges remembered
-RULE_TEXT = 64  # characters of a rule's name
-STANDING_BYTES = 1 * MIB  # of the file that keeps all this
-STANDING_PAUSE = 60.0  # seconds between two saves of scores; a ban is saved at once
-
-# discovery
-PROVIDERS = 16
+# the DHT: as a client
+PROVIDERS = 16  # of one key that a lookup gives back
+PROVIDED = 4096  # keys that one peer provides, ours and of others here
+PROVIDE_EVERY = 3600.0  # seconds after which a provider says so again, less up to a quarter
+PROVIDE_RETRY, PROVIDE_RETRY_MOST = 5.0, 600.0  # as above, where nobody took it
+PROVIDE_PACE, PROVIDE_BURST = 1.1, 8  # seconds a key, so many at once: a peer of 0.1 takes ten in ten from one
 LOOKUP_TIMEOUT = 10.0
 PROVIDE_TIMEOUT = 15.0
-REFRESH_PAUSE = 1.0  # seconds of quiet between two routing table refreshes
+CLOSEST = 20  # peers nearest to a key that are asked about it, told of it and named; peers of one bucket
+LOOKUP_AT_ONCE = 10
+LOOKUP_SLOW = 0.75  # seconds after which a peer that has not answered is waited for beside the others
+LOOKUP_PEERS = 64  # asked in one lookup
+LOOKUP_SEEN = 1024  # known in one lookup
+REFRESH_PAUSE = 1.0  # seconds of quiet between two looks at the routing table
+REFRESH_EVERY, REFRESH_WALK = 60.0, 600.0  # seconds after which it is looked at, and our place walked to, anyway
+REFRESH_REST = 15.0  # seconds between two walks to our own place, once the table has CLOSEST peers
+DHT_QUIET = 600.0  # seconds of silence after which a peer of the routing table is asked whether it is there
+DHT_PROBES = 4  # such peers that are asked between two looks
+
+# the DHT: as a server
 DHT_MESSAGE = 256 * KIB  # bytes of one message of the DHT's: twenty peers with their addresses, or one record
+DHT_KEY = 80  # bytes of a provided key
+DHT_TOLD = 4  # addresses of one peer that is named
+DHT_ADDRESSES_AGAIN = 30.0  # seconds for which those are not looked up again
 DHT_STREAMS_PER_PEER = 4  # of the DHT's, incoming; the next is reset
 DHT_STREAM_TIME = 15.0  # seconds such a stream may last
+DHT_RATE, DHT_BURST = 40.0, 400.0  # messages a second of one peer: some 0.2 ms of processor each
+STORE_RATE, STORE_BURST = 4.0, 64.0  # of these, those that leave something here
+PROVIDER_LIFE = 4 * 3600.0  # seconds without its provider's word after which a record lapses
+PROVIDER_RECORDS = 32768  # pairs of a key and a provider
+PROVIDERS_PER_KEY, PROVIDERS_TOLD = 64, 20
 
 # value records in the DHT
 RECORD_KEY = 56  # bytes; twice that and the namespace are what other implementations take as a key
 RECORD_VALUE = MAX_NAME_RECORD + 256  # bytes: a name record with its signature
-RECORDS = 16384  # held for others; the one put longest ago goes first
+RECORDS, RECORDS_BYTES = 16384, 32 * MIB  # held for others; the one farthest from this peer goes first
+RECORDS_PER_OWNER, RECORDS_PER_GIVER = 256, 2048  # of one signer; that one peer put here
 RECORD_LIFE = 24 * 3600.0  # seconds a record is held after it was put last
 RECORD_EVERY = 3600.0  # seconds after which its owner puts it again
 RECORDS_OWNED = 4096
 RECORD_PATIENCE = 3.0  # seconds that one peer has for one answer in a lookup, or to take a record
-CLOSEST = 20  # peers nearest to a key that are asked for its record, and given it
-LOOKUP_AT_ONCE = 10
-LOOKUP_PEERS = 64  # asked in one lookup
-LOOKUP_SEEN = 1024  # known in one lookup
 
 # joining: the peer book, seeds, whom to dial
 BOOK_PEERS = 256
@@ -189,31 +233,28 @@ SEED_DEPTH, SEED_NAMES = 4, 16  # names behind a name; all names of one seed
 SEED_RECORDS, SEED_ADDRESSES = 100, 64  # TXT records read of one name; addresses taken of one seed
 SEED_AGAIN = 60.0  # seconds before a name is asked for again, alone
 
-# blobs
-BLOB_TIMEOUT = 20.0  # seconds of silence after which a request has failed
-BLOB_PEERS = 64  # peers asked for one blob
-BLOB_STAGGER = 1.0  # seconds before the next peer is asked for an outline beside the one before
-BLOB_WINDOW = 16 * MIB  # bytes asked of one peer at once
-BLOB_MEMORY = 32 * MIB  # bytes of one blob asked for, come and being written
-BLOB_BATCH_LEAST = 1 * MIB  # bytes stored at once, unless less came in BLOB_LINGER
-BLOB_UNSTORED = (4 * MIB, 16 * MIB)  # bytes come and not on disk, which a crash costs: at first, and at most
-BLOB_UNSTORED_PART = 32  # as above, between the two: one part of so many of what was stored since the start
-BLOB_LINGER = 0.25  # seconds after which less is stored too
-BLOB_DOUBLES = 8  # pieces asked of two peers at once, at the end
-BLOB_SILENCE = 5.0  # seconds after which a peer that delivers nothing is replaced, where others can
-BLOB_TRIES = 3  # failures of a peer in a row, after which it is not asked again
-BLOB_REST = 2.0  # seconds before a peer that failed, or lacked much, is asked again, at most
-BLOB_PATIENCE = 10.0  # seconds that a fetch waits for further peers when nobody can go on
-UPLOADS, UPLOADS_PER_PEER = 64, 1  # chunks held in memory while they are sent: of all peers, of one
-UPLOAD_BURST = 0.05  # seconds' worth of the upload rate that may go out at once
-UPLOAD_REST = 0.05  # seconds between two chunks while an answer is in hand: 5 MiB a second are left to uploads
-UPLOAD_TIMEOUT = 10.0  # seconds for a peer to take one chunk that it asked for
+# meeting through a public network
+RENDEZVOUS_NAMED = 64  # addresses looked at of one of its peers, of all transports
+RENDEZVOUS_ADDRESSES = 8  # of those, tried one after the other
+RENDEZVOUS_DIAL = 5.0  # seconds for one of them
+RENDEZVOUS_PATIENCE = 12.0  # seconds for one of its peers in all: dialling it, and one answer
+RENDEZVOUS_WALK = 60.0  # seconds to look, and as many to provide
+RENDEZVOUS_FOUND = 64  # peers of ours that it may name in one walk
+RENDEZVOUS_DIALLED, RENDEZVOUS_AT_ONCE = 16, 4  # of those that are dialled, chosen at random
+RENDEZVOUS_KNOWN = 1024  # peers that were dialled for it in vain, not dialled again for RENDEZVOUS_REST
+RENDEZVOUS_REST = 3600.0
+RENDEZVOUS_FEW = 4  # connected peers, below which it is looked every RENDEZVOUS_SOON
+RENDEZVOUS_SOON, RENDEZVOUS_LATER = 180.0, 2 * 3600.0
+RENDEZVOUS_PROVIDE = 12 * 3600.0  # seconds, of the 24 to 48 hours that such a word is kept there
+RENDEZVOUS_MOVED = 300.0  # seconds before other addresses are said
+RENDEZVOUS_RETRY, RENDEZVOUS_RETRY_MOST = 15.0, 1800.0  # seconds to the next try when nobody answers
+RENDEZVOUS_PULSE = 5.0  # seconds between two looks at whether anything is due
 
 # being reached directly
 CHECKERS, CHECKERS_AGREEING, CHECKERS_MOST = 3, 2, 7  # networks asked; of them that must agree; asked when they do not
 CHECK_STRIKES = 2  # polls in a row that take from an address what one gave it
 CHECK_SETTLE = 1.0  # seconds from a change of addresses to the question about it: changes come in groups
-CHECK_EVERY = 1800.0  # seconds between two polls that were answered, less up to half of it
+CHECK_EVERY = 300.0  # seconds between two polls that were answered, less up to half of it: three connections each
 CHECK_RETRY, CHECK_RETRY_MOST = 30.0, 600.0  # seconds before the next one where too few could be asked
 CHECK_GRACE = 10.0  # seconds after the start in which no peer is no sign of being alone
 CHECKER_REST, CHECKER_REST_LONG = 120.0, 3600.0  # before a peer that gave no answer, or knows no dial-back, is asked
@@ -245,7 +286,7 @@ UPNP_WAIT, UPNP_TIME = 1.0, 12.0  # seconds for routers to answer a search; for 
 UNMAPPING_TIME = 1.5  # seconds that the end waits for a router
 
 # relaying for others
-RELAY_RESERVATIONS, RELAY_RESERVATIONS_PER_RANGE = 128, 32
+RELAY_RESERVATIONS, RELAY_RESERVATIONS_PER_RANGE, RELAY_RESERVATIONS_PER_WIDE = 128, 16, 32
 RELAY_CIRCUITS, RELAY_CIRCUITS_PER_RANGE, RELAY_CIRCUITS_PER_PEER = 64, 32, 16
 RELAY_LIFE = 3600.0  # seconds a reservation holds, unless its peer goes before
 RELAY_TIME, RELAY_BYTES = 3600.0, 1024 * MIB  # of one circuit to a peer of our network; bytes each way
@@ -261,6 +302,8 @@ RELAY_METERED = 4096  # peers whose bytes are remembered
 # being reached over relays
 RELAYS_WANTED, RELAYS_NEEDED = 3, 2  # reservations held, and below which more relays are looked for
 RELAYS_KNOWN = 64
+RELAY_LIFE_LEAST, RELAY_LIFE_MOST = 120.0, 24 * 3600.0  # seconds a reservation is taken to hold: relays' clocks differ
+RELAY_SHAKING = 48  # circuits of one relay whose handshake is under way
 RELAY_RETRY, RELAY_RETRY_MAX = 1.0, 20.0  # seconds before a relay that failed is asked again
 RELAY_UNSURE = 20.0  # seconds after which who does not know whether it can be dialled takes it that it cannot
 RELAY_DOUBT = 30.0  # seconds to have a reservation confirmed that may be lost
@@ -276,24 +319,9 @@ PUNCH_TIME = 4.0  # seconds of one try
 PUNCH_PAUSE = 0.1  # seconds between two SYNs of it, where the other router refuses them
 PUNCH_ADDRESSES = 4
 PUNCHES = 16  # under way at once
+PUNCH_RATE, PUNCH_BURST = 0.5, 16.0  # a second, with all peers together: beyond, they stay behind their relays
+PUNCH_ANSWERS = 3  # times that whoever answers at an address may turn out to be another
 PUNCH_REST = 600.0  # seconds before a pair that failed tries again
 
 # services
 RESTART, RESTART_MAX = 0.5, 30.0
-
-# meeting through a public network
-RENDEZVOUS_NAMED = 64  # addresses looked at of one of its peers, of all transports
-RENDEZVOUS_ADDRESSES = 8  # of those, tried one after the other
-RENDEZVOUS_DIAL = 5.0  # seconds for one of them
-RENDEZVOUS_PATIENCE = 12.0  # seconds for one of its peers in all: dialling it, and one answer
-RENDEZVOUS_WALK = 60.0  # seconds to look, and as many to provide
-RENDEZVOUS_FOUND = 64  # peers of ours that it may name in one walk
-RENDEZVOUS_DIALLED, RENDEZVOUS_AT_ONCE = 16, 4  # of those that are dialled, chosen at random
-RENDEZVOUS_KNOWN = 1024  # peers that were dialled for it in vain, not dialled again for RENDEZVOUS_REST
-RENDEZVOUS_REST = 3600.0
-RENDEZVOUS_FEW = 4  # connected peers, below which it is looked every RENDEZVOUS_SOON
-RENDEZVOUS_SOON, RENDEZVOUS_LATER = 180.0, 2 * 3600.0
-RENDEZVOUS_PROVIDE = 12 * 3600.0  # seconds, of the 24 to 48 hours that such a word is kept there
-RENDEZVOUS_MOVED = 300.0  # seconds before other addresses are said
-RENDEZVOUS_RETRY, RENDEZVOUS_RETRY_MOST = 15.0, 1800.0  # seconds to the next try when nobody answers
-RENDEZVOUS_PULSE = 5.0  # seconds between two looks at whether anything is due

@@ -16,6 +16,7 @@ from wire.errors import ErrorCode, RemoteError
 from . import bounds
 from .addresses import Multiaddr, parse_peer, read_address, relay_of
 from .dialling import Dialler
+from .joining.company import Contact
 from .standing.score import Standing
 from .swarm import SafeSwarm
 from .whereabouts import Whereabouts
@@ -112,6 +113,13 @@ class Contacts:
                 best = min(standing, key=lambda connection: connection.get_connection_type() is ConnectionType.RELAYED)
                 found.append(_status(str(peer), best, self._standing.score(str(peer), trio.current_time())))
         return sorted(found, key=lambda status: status.since_ms)
+
+    def company(self) -> list[Contact]:
+        """The same, as whoever looks for company sees it: over a relay one is reached by its leave alone."""
+        return [
+            Contact(one.peer_id, one.address, one.outgoing and not one.relayed, one.since_ms)
+            for one in self.connected()
+        ]
 
     def reached_at(self, peer_id: str) -> str | None:
         """The address at which we dialled the peer, while that connection stands; not one over a relay."""

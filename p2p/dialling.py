@@ -6,6 +6,8 @@ The library's own dialling tries one TCP address of a peer, remembers a failure 
 # ruff: noqa: ASYNC109 — a timeout here has a meaning of its own: it becomes a RemoteError
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -89,6 +91,7 @@ class Dialler:
                     with trio.fail_after(bounds.DIAL_TIMEOUT):
                         await self._reach(address, peer)
                     self._swarm.unblock_peer(peer)  # the library may hold an earlier failure against it
+                    failures[str(address)] = "it answers, and ends the connection at once"  # unless it still stands
                     nursery.cancel_scope.cancel()
                 except trio.TooSlowError:
                     failures[str(address)] = f"no answer within {bounds.DIAL_TIMEOUT:.0f} s"
@@ -137,7 +140,19 @@ def cause_of(error: BaseException) -> str:
         if inner.__cause__ is None:
             break
         inner = inner.__cause__
-    return (str(inner) or type(inner).__name__)[:200]
+    said = str(inner)
+    if said.startswith("Failed to resolve DNS"):  # with the whole address once more
+        return "DNS does not know that name, or does not answer"
+    return (_of_system(inner) or said or type(inner).__name__)[:200]
+
+
+def _of_system(error: BaseException) -> str:
+    """What the operating system says, in its words alone: the address stands beside it already."""
+    if not isinstance(error, OSError) or error.errno is None or error.errno not in errno.errorcode:
+        return ""
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # of IPv6 addresses, where that is off
+        return "this machine has no address of that kind"
+    return os.strerror(error.errno).lower()
 
 
 def _failed(peer_id: str, failures: dict[str, str]) -> str:
@@ -148,4 +163,4 @@ def _failed(peer_id: str, failures: dict[str, str]) -> str:
 
 
 def _listed(addresses: Sequence[Multiaddr]) -> str:
-    return ", ".join(map(str, addresses)) or "no address, for none is known"
+    return ", ".join(dict.fromkeys(map(str, addresses))) or "no address, for none is known"

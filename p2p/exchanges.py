@@ -14,6 +14,7 @@ from wire.network import Network
 
 from . import bounds
 from .addresses import parse_peer
+from .blobs.uploads import Uploads
 from .contacts import Contacts
 from .guard import SafeHost
 from .loopback import Loopback, loopback
@@ -22,7 +23,6 @@ from .pool import Pool, Replay
 from .serving import Handler, Server, sole
 from .standing.doorkeeper import Doorkeeper
 from .streams import ByteStream, Channel
-from .uploads import Uploads
 
 
 class Exchanges:

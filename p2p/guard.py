@@ -13,7 +13,6 @@ from contextvars import ContextVar
 
 import trio
 from libp2p.abc import IMuxedConn, INetConn, INetStream, INetwork, INotifee
-from libp2p.custom_types import StreamHandlerFn, TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify_push.identify_push import ID_PUSH, identify_push_handler_for, push_identify_to_peer
 from libp2p.peer.id import ID
@@ -40,6 +39,7 @@ class SafeHost(BasicHost):
     # Our other addresses, without /p2p: those told over a connection, or, for None, to everybody.
     told: Callable[[IMuxedConn | None], Sequence[str]] = lambda *_: ()
     observed: Callable[[INetConn, Multiaddr], None] = lambda *_: None  # where a peer says it sees us
+    changed: Callable[[str], None] = lambda *_: None  # a peer has said anew what it speaks
 
     def __init__(self, swarm: SafeSwarm, admits: Callable[[str], bool], identified: Callable[[str], None]) -> None:
         # What strangers say they see us as is no ground for announcing it: the library's own discovery is off.
@@ -48,22 +48,9 @@ class SafeHost(BasicHost):
         self.swarm, self.multiselect_client = swarm, Negotiator()
         self._admits, self._identified = admits, identified
         self.slots, self._serving = Slots(), dict[Slot, trio.CancelScope]()
-        self._ids: dict[TProtocol, tuple[tuple[TProtocol, ...], tuple[TProtocol, ...]]] = {}
         self._pushes = Rates(bounds.PUSH_RATE, bounds.PUSH_BURST)
         self._take_push = identify_push_handler_for(self)
         self.set_stream_handler(ID_PUSH, self._on_push)
-
-    def rename(self, constant: TProtocol, dialled: Sequence[TProtocol], served: Sequence[TProtocol]) -> None:
-        """Open and serve under other ids, the first preferred, what the library knows by one that it cannot change."""
-        self._ids[constant] = tuple(dialled), tuple(served)
-
-    def set_stream_handler(self, protocol_id: TProtocol, stream_handler: StreamHandlerFn) -> None:
-        for name in self._ids[protocol_id][1] if protocol_id in self._ids else (protocol_id,):
-            super().set_stream_handler(name, stream_handler)
-
-    async def new_stream(self, peer_id: ID, protocol_ids: Sequence[TProtocol]) -> INetStream:
-        names = [name for each in protocol_ids for name in (self._ids[each][0] if each in self._ids else (each,))]
-        return await super().new_stream(peer_id, names)
 
     def get_addrs(self) -> list[Multiaddr]:
         own = [f"{address}/p2p/{self.get_id()}" for address in self.told(_over.get())]
@@ -100,6 +87,7 @@ class SafeHost(BasicHost):
     async def _on_push(self, stream: INetStream) -> None:
         if self._pushes.take(str(stream.muxed_conn.peer_id), trio.current_time()):
             await self._take_push(stream)
+            self.changed(str(stream.muxed_conn.peer_id))
         else:
             await reset(stream)
 

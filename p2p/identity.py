@@ -70,6 +70,8 @@ class BoundedPeerStore(PeerStore):
 async def _take(store: IPeerStore, peer_id: ID, said: Identify) -> None:
     addresses = [raw for raw in said.listen_addrs[: bounds.ADDRESSES] if len(raw) <= bounds.ADDRESS_TEXT]
     protocols = [name for name in said.protocols[: bounds.PROTOCOLS] if len(name) <= bounds.PROTOCOL_TEXT]
+    if protocols:  # all that it serves now: the library would add them to what it served before
+        store.set_protocols(peer_id, ())
     del said.listen_addrs[:], said.protocols[:]
     said.listen_addrs.extend(addresses)
     said.protocols.extend(protocols)

@@ -42,7 +42,7 @@ async def _read_line(communicator: MultiselectCommunicator) -> str:
     return text[:-1]
 
 
-MultiselectCommunicator.read = _read_line  # type: ignore[method-assign]  # its makers are many, and all the library's
+MultiselectCommunicator.read = _read_line  # type: ignore[method-assign, assignment]  # its makers are many, and all the library's
 
 
 class Negotiator(MultiselectClient):

@@ -9,7 +9,7 @@ from libp2p.abc import INetStream
 from libp2p.connection_types import ConnectionType
 from libp2p.network.stream.exceptions import StreamEOF
 
-from .yamux import YamuxStream
+from .yamux.stream import YamuxStream
 
 
 class NetByteStream:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from wire.errors import ErrorCode, RecordError, RemoteError
 
 from . import bounds
+from .blobs.uploads import Uploads
 from .streams import Channel
-from .uploads import Uploads
 
 log = logging.getLogger(__name__)
 

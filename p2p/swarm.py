@@ -37,10 +37,10 @@ from . import bounds
 from .addresses import Multiaddr
 from .identity import BoundedPeerStore
 from .negotiation import Negotiator
-from .noise import NoiseTransport
+from .noise.transport import NoiseTransport
 from .standing.doorkeeper import Caller, Doorkeeper
 from .standing.ledger import Ledger
-from .yamux import Yamux
+from .yamux.connection import Yamux
 
 log = logging.getLogger(__name__)
 

@@ -21,12 +21,13 @@ from ..releases import in_words
 from ..running import run_operation
 from .money import money_lines
 from .reach import reach_lines
-from .screen import echo_json, everywhere
+from .screen import echo_json, everywhere, folded
 
 if TYPE_CHECKING:
     from engine import ProbeReport
 
 LOW_DISK = 1 << 30
+INDENT = " " * 8
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
             )
             continue
         click.secho("  ok    " if finding.ok else "  WRONG ", fg="green" if finding.ok else "red", nl=False)
-        click.echo(f"{finding.name}: {finding.detail}")
+        click.echo(f"\n{INDENT}".join(folded(f"{finding.name}: {finding.detail}", len(INDENT))))
         if finding.mend:
-            click.echo(f"        {finding.mend}")
+            click.echo(INDENT + f"\n{INDENT}".join(folded(finding.mend, len(INDENT))))
     return int(Exit.CONFIG if wrong else Exit.OK)
 
 
@@ -180,38 +181,37 @@ def _money(directory: DataDir) -> Iterator[Finding]:
 def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
     from ..failures import explain
 
-    def tell(event: dict[str, Any]) -> None:
-        if sys.stderr.isatty() and event.get("event") == "reaching":
-            click.echo(f"  …     reachable: {event['text']} ({event['asked']} so far)", err=True)
-
     try:
-        found = trio.run(run_operation, directory, {"bootstraps": bootstraps}, "reach", {"wait": True}, tell)
+        found = trio.run(run_operation, directory, {"bootstraps": bootstraps}, "reach", {"wait": True}, _wait)
     except BaseException as error:
         failure = explain(error)
         if failure is None:
             raise
         yield Finding("reachable", False, failure.message, failure.next_step)
         return
-    lines = [text for _, text in reach_lines(found | {"steps": []})]
+    lines = [f"{label}: {text}" if label else text for label, text in reach_lines(found | {"steps": []})]
     steps = [f"{i}. {step}" for i, step in enumerate(found["steps"], 1)]
     well = found["state"] != "private" or bool(found["relays"])
-    yield Finding("reachable", well, "\n        ".join([found["line"], *lines]), "\n        ".join(steps))
+    yield Finding("reachable", well, "\n".join([found["line"], *lines]), "\n".join(steps))
+
+
+def _wait(event: dict[str, Any]) -> None:
+    """Tell what is waited for, where somebody watches."""
+    if sys.stderr.isatty() and "text" in event:
+        click.echo(f"  …     {event['text']}", err=True)
 
 
 def _peers(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
-    def quiet(_: dict[str, Any]) -> None:
-        return None
-
     try:
-        found = trio.run(run_operation, directory, {"bootstraps": bootstraps}, "peers", {}, quiet)
+        found = trio.run(run_operation, directory, {"bootstraps": bootstraps}, "peers", {}, _wait)
     except BaseException as error:
         from ..failures import explain
 
         failure = explain(error)
         if failure is None:
             raise
-        # alone is no fault of a peer that was told of nobody
-        lonely = failure.exit_code is Exit.NO_PEERS and not bootstraps
+        # alone is no fault of a peer that knows of nobody; whom it tried in vain stands on lines of their own
+        lonely = failure.exit_code is Exit.NO_PEERS and "\n" not in failure.message
         yield Finding("peers", lonely, failure.message, failure.next_step)
         return
     connected = sum(p["connected"] for p in found["peers"])

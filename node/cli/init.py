@@ -22,6 +22,7 @@ from .screen import echo_json, everywhere
 def command(network: Path | None, data_dir: str | None, as_json: bool) -> None:
     """Make a peer: a key of its own, a data directory, and the network it belongs to."""
     directory = find_data_dir(data_dir)
+    added = next(directory.networks.glob("*.toml"), None)  # by `hallmark network add`, before
     key, place = initialise(directory, network)
     if as_json:
         echo_json(
@@ -33,6 +34,6 @@ def command(network: Path | None, data_dir: str | None, as_json: bool) -> None:
     click.echo(f"Peer     {key.peer_id}")
     click.echo(f"Address  {show_address(key.address)}")
     click.echo(f"Data     {directory.path}")
-    own = " (its own: this peer is the only verifier)" if network is None else ""
+    own = " (its own: this peer is the only verifier)" if added is None and network is None else ""
     click.echo(f"Network  {rules.name}{own}: {place}")
     click.echo("\nNext: hallmark serve --role hub --role provider --role verifier")

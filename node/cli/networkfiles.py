@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,7 +11,6 @@ import trio
 
 from wire.errors import RecordError
 from wire.keys import parse_address, show_address
-from wire.network import Network
 from wire.networkfile import sign_file
 
 from ..config import load_config
@@ -23,6 +22,9 @@ from ..networkfile import load_network, parse_network, read_network_file, show_n
 from ..running import run_operation
 from .progress import Shown
 from .screen import echo_field, echo_json, everywhere
+
+if TYPE_CHECKING:
+    from ..networks.adding import Added
 
 
 def _address(text: str | None) -> bytes | None:
@@ -55,7 +57,7 @@ def add(source: str, publisher: str | None, replace: bool, data_dir: str | None,
         about["taken"] = told.get("taken", False)
         echo_json({"event": "added", "file": str(added.place), "kept": added.kept} | about)
         return
-    _show(added.network, added.signed)
+    _show(added)
     if added.kept:
         click.echo(f"\nVersion {added.network.version} is stored in {added.place} already, and stays.")
     else:
@@ -80,7 +82,8 @@ def _text_at(source: str) -> str:
     return trio.run(fetch_file, source)
 
 
-def _show(network: Network, signed: bool) -> None:
+def _show(added: Added) -> None:
+    network = added.network
     click.echo(f"Network {network.name!r}")
     if network.chain is None:
         echo_field("chain", "none: nothing is paid on this network")
@@ -93,8 +96,8 @@ def _show(network: Network, signed: bool) -> None:
     if network.publisher is None:
         echo_field("publisher", "none: the file never changes by itself")
     else:
-        how = "signed" if signed else "this file itself is not signed"
-        echo_field("publisher", f"{show_address(network.publisher)}, version {network.version}, {how}")
+        how = ", signed" if added.signed else "" if added.kept else ", and this file itself is not signed"
+        echo_field("publisher", f"{show_address(network.publisher)}, version {network.version}{how}")
     echo_field("seeds", ", ".join(network.bootstraps) or "none: give one with --bootstrap ADDRESS")
     if network.relays:
         echo_field("relays", ", ".join(network.relays))
@@ -168,6 +171,8 @@ def update(network: str | None, bootstraps: tuple[str, ...], data_dir: str | Non
         click.echo(
             f"Network {found['network']!r} is at version {found['version']} now, signed by {found['publisher']}."
         )
+    elif found["asked"] == len(found["failures"]) > 0:
+        click.echo(f"Nobody who was asked could say: version {found['version']} of network {found['network']!r} stays.")
     elif found["asked"] == 0:
         click.echo("Nobody could be asked: the file has no update URLs, and no peer is connected.")
     else:

@@ -10,10 +10,9 @@ import trio
 
 from ..auditing.words import in_words
 from ..datadir import find_data_dir
-from ..releases import in_words as in_words_of_releases
 from ..running import run_operation
 from .progress import Shown
-from .screen import echo_field, echo_json, everywhere, show_table, table
+from .screen import counted, duration, echo_field, echo_json, everywhere
 
 DAY = 24 * 3600
 
@@ -34,10 +33,12 @@ def command(ctx: click.Context, bootstraps: tuple[str, ...], data_dir: str | Non
     if not found["peers"]:
         click.echo("No other peer is known. Start from one: hallmark peers --bootstrap ADDRESS")
     if found["newer"]:
+        from ..releases import in_words as in_words_of_releases  # seldom needed, and it takes a while to load
+
         click.echo(f"{in_words_of_releases(found['newer'])}.\n")
     for p in found["peers"]:
         click.echo(f"{p['peer_id']}  {', '.join([_how(p), *p['roles']])}")
-        echo_field("at", p["address"])
+        echo_field("from" if p["outgoing"] is False else "at", p["address"])  # nobody can dial where one came from
         if p["connected"]:
             echo_field("link", _link(p))
         if record := in_words(p["record"]):
@@ -66,11 +67,11 @@ def refused(data_dir: str | None, as_json: bool) -> None:
     if not found["peers"]:
         click.echo("Nobody has misbehaved.")
         return
-    rows = table("peer", ">score", ">refused for", "last", ">times refused")
     for p in found["peers"]:
-        left = f"{p['refused_s']} s" if p["refused_s"] else "-"
-        rows.add_row(p["peer_id"], f"{p['score']:+.1f}", left, p["rule"], str(p["times"]))
-    show_table(rows)
+        left = f"refused for {duration(p['refused_s'])}" if p["refused_s"] else "not refused now"
+        click.echo(f"{p['peer_id']}  {left}")
+        times = f", refused {counted(p['times'], 'time')} so far" if p["times"] else ""
+        echo_field("why", f"{p['rule'] or 'of no name'}; score {p['score']:+.1f}{times}")
 
 
 @command.command("ban")
@@ -86,7 +87,7 @@ def ban(peer: str, seconds: int, data_dir: str | None, as_json: bool) -> None:
     if as_json:
         echo_json({"event": "banned"} | done)
         return
-    click.echo(f"Refused for {seconds} s: {peer}\nTake it back: hallmark peers forgive {peer}")
+    click.echo(f"Refused for {duration(seconds)}: {peer}\nTake it back: hallmark peers forgive {peer}")
 
 
 @command.command("forgive")

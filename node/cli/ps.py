@@ -11,7 +11,7 @@ import trio
 from ..datadir import find_data_dir
 from ..running import run_operation
 from .progress import Shown
-from .screen import console, duration, echo_json, everywhere, size, table
+from .screen import console, counted, duration, echo_json, everywhere, size, table
 
 
 @click.command("ps", short_help="show what the node executes")
@@ -50,11 +50,11 @@ def command(data_dir: str | None, as_json: bool) -> None:
 def _show_node(node: Mapping[str, Any]) -> None:
     """What the node itself takes, and what it carries for others."""
     click.echo(
-        f"The node: up for {duration(node['up_s'])}, {size(node['memory'])}, {node['connections']} connections, "
-        f"{node['streams']} streams."
+        f"The node: up for {duration(node['up_s'])}, {size(node['memory'])}, "
+        f"{counted(node['connections'], 'connection')}, {counted(node['streams'], 'stream')}."
     )
     if (relaying := node["relaying"]) is not None:
         click.echo(
             f"It relays for {relaying['reservations']} of at most {relaying['reservations_most']} peers, with "
-            f"{relaying['circuits']} circuits; {size(relaying['bytes'])} so far."
+            f"{counted(relaying['circuits'], 'circuit')}; {size(relaying['bytes'])} so far."
         )

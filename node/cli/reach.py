@@ -17,7 +17,8 @@ def show_reach(found: Mapping[str, Any]) -> None:
         echo_field(label, text)
 
 
-def _rendezvous(met: Mapping[str, Any] | None) -> str:
+def rendezvous_line(met: Mapping[str, Any] | None) -> str:
+    """What came of looking for peers in a public network."""
     if met is None:
         return "not asked yet"
     if met["failure"]:
@@ -37,7 +38,7 @@ def reach_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     if found["reason"]:
         lines.append(("why", found["reason"]))
     if found.get("rendezvous_wanted"):
-        lines.append(("amino", _rendezvous(found["rendezvous"])))
+        lines.append(("amino", rendezvous_line(found["rendezvous"])))
     lines += [("relay" if i == 0 else "", address) for i, address in enumerate(found["relays"])]
     lines += [("to mend" if i == 1 else "", f"{i}. {step}") for i, step in enumerate(found["steps"], 1)]
     return lines

@@ -34,12 +34,23 @@ def everywhere(function: F) -> F:
 
 def echo_field(label: str, text: str) -> None:
     """A label and what it says; on a terminal, long sentences hang below their own beginning."""
-    lines = [text]
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns - 13
-        lines = textwrap.wrap(text, max(width, 40), break_long_words=False, break_on_hyphens=False) or [""]
-    for i, line in enumerate(lines):
+    for i, line in enumerate(folded(text, 12)):
         click.echo(f"  {'' if i else label:<9} {line}")
+
+
+def folded(text: str, indent: int) -> list[str]:
+    """The lines of a text that is to stand `indent` columns from the left; what is no terminal folds for itself."""
+    given = text.split("\n")
+    if not sys.stdout.isatty():
+        return given
+    width = max(shutil.get_terminal_size().columns - indent - 1, 40)
+    found = []
+    for line in given:
+        under = " " * (len(line) - len(line.lstrip()))
+        found += textwrap.wrap(
+            line, width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False
+        ) or [""]  # fmt: skip
+    return found
 
 
 def console() -> Console:
@@ -83,10 +94,15 @@ def size(number: float) -> str:
     return f"{number:.2f} GiB"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, for people: 1 peer, 2 peers."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """A time span for people: 40 s, 12 min, 3 h 5 min, 2 d 4 h."""
     minutes, hours = int(seconds) // 60, int(seconds) // 3600
-    if seconds < 90:
+    if seconds < 120:
         return f"{seconds:.0f} s"
     if hours < 2:
         return f"{minutes} min"

@@ -12,15 +12,15 @@ import trio
 
 from ..config import ROLES, HubPolicy, Rendezvous, load_config
 from ..datadir import DataDir, find_data_dir
-from ..local import initialise
+from ..local import find_network, initialise
 from ..mirroring import read_policy
 from ..networkfile import read_network_file
 from ..networks.adding import add_network
 from ..petnames import load_petnames
 from .amount import AmountParam
 from .money import show_money
-from .reach import show_reach
-from .screen import echo_json, everywhere
+from .reach import rendezvous_line, show_reach
+from .screen import counted, echo_json, everywhere, folded
 
 
 @click.command("serve", short_help="run a peer")
@@ -91,6 +91,8 @@ def command(data_dir: str | None, as_json: bool, network: str | None, **flags: A
 def _prepare(directory: DataDir, network: str | None, as_json: bool) -> str | None:
     """Make the peer on its first start, and store a network file that was given; the network's name."""
     given = Path(network).expanduser() if network and (network.endswith(".toml") or "/" in network) else None
+    if network and given is None:
+        find_network(directory, network)  # before a peer is made for one that is not here
     if not directory.initialised:
         key, _ = initialise(directory, given)
         if not as_json:
@@ -105,18 +107,22 @@ def _show(as_json: bool, event: dict[str, Any]) -> None:
         echo_json(event)
     elif event["event"] == "ready":
         click.echo(f"Ready: {event['peer_id']} on network {event['network']!r}, roles {', '.join(event['roles'])}")
-        for address in event["addresses"]:
+        for address in event["addresses"] or event["listening"]:
             click.echo(f"  listening on {address}")
-        if event["addresses"]:
-            click.echo("\nTo join from another terminal or machine (with the same network file):")
-            network = f"{event['data_dir']}/networks/{event['network']}.toml"
-            click.echo(
-                f"  hallmark serve --data-dir ./second --network {network} --bootstrap {event['addresses'][0]}\n"
-            )
+        if event["join"]:
+            click.echo(f"\nTo join from another {event['join_from']}:\n  {event['join']}\n")
         if event.get("can_settle"):
             click.echo("A verifier can settle epochs too, and earns a share: --role verifier --role settler\n")
     elif event["event"] == "reach":
         show_reach(event)
+    elif event["event"] == "rendezvous":
+        click.echo(f"Amino: {rendezvous_line(event)}")
+    elif event["event"] == "alone":
+        click.echo("Nobody of this network answers; it goes on trying:")
+        for failure in event["failures"]:
+            click.echo("  " + "\n    ".join(folded(failure, 4)))
+    elif event["event"] == "joined":
+        click.echo(f"Joined: {counted(event['peers'], 'peer')} connected.")
     elif event["event"] == "money":
         show_money(event)
         click.echo()

@@ -46,8 +46,8 @@ def add_network(
     elif file is not None and file.hands_over and not _known(stored, file):
         raise CommandError(
             Exit.CONFIG,
-            f"{source} is signed by another than the publisher that it names",
-            "Where a publisher has handed over, say who signed it: --publisher ADDRESS",
+            f"{source} is not signed by the publisher that it names, or was changed since",
+            f"{_AGAIN} Where a publisher has handed over, say who signed it: --publisher ADDRESS",
         )
     archive = Archive(directory.signed(network.name))
     if stored is not None and not replace:
@@ -56,7 +56,8 @@ def add_network(
             if file is not None and same and (archive.newest is None or archive.newest.version < file.version):
                 archive.keep(file)  # it was stored before, without its signature
             return Added(kept, place, same, kept=True)
-        network = follow(stored, file) if file is not None and stored.version < network.version else network
+        if file is not None and stored.publisher is not None and stored.version < network.version:
+            network = follow(stored, file)
     directory.create()
     if replace:
         archive.clear()

@@ -33,7 +33,7 @@ async def fetch_file(url: str) -> str:
     except UnicodeDecodeError:
         raise _failed(url, "it is no text") from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
-        raise _failed(url, str(error) or type(error).__name__) from error
+        raise _failed(url, _why(error)) from error
 
 
 async def _get(client: httpx.AsyncClient, url: str) -> bytes | str:
@@ -66,6 +66,16 @@ def _is_here(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _why(error: BaseException) -> str:
+    """The first reason in the chain that says anything: some libraries raise empty ones on top."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if said := str(inner):
+            return said
+        inner = inner.__cause__ or inner.__context__
+    return type(error).__name__
 
 
 def _failed(url: str, why: str) -> CommandError:

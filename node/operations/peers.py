@@ -62,7 +62,7 @@ def _record(peer: Peer, peer_id: str) -> dict[str, Any]:
 
 
 async def show_standing(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
-    """Who is remembered for what it did, the worst first."""
+    """Who did wrong or is refused, the worst first. Of others, too, something is remembered, which is no reproach."""
     rows = [
         {
             "peer_id": one.peer_id,
@@ -72,6 +72,7 @@ async def show_standing(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[
             "times": one.times,
         }
         for one in peer.host.standing()
+        if one.rule or one.refused_s > 0 or one.score < 0
     ]
     return {"peers": sorted(rows, key=lambda row: (-row["refused_s"], row["score"]))}
 

@@ -9,11 +9,13 @@ import trio
 
 from p2p import Reach
 
+from ..clock import now_ms
 from ..control import Emit
 from ..peer import Peer
 from ..reaching import describe
 
-PATIENCE = 30.0  # seconds for peers to be found and to dial back
+PATIENCE = 16.0  # seconds after a peer's start in which others are found and dial back
+A_LOOK = 2.0  # seconds for one that has been up for longer
 
 
 def _may_be_asked(peer: Peer) -> bool:
@@ -22,12 +24,15 @@ def _may_be_asked(peer: Peer) -> bool:
 
 
 async def show_reach(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """What is known now; with `wait`, once it is known, or what there is after half a minute."""
+    """What is known now; with `wait`, once it is known, or what there is when there was time for it."""
     if params.get("wait"):
-        with trio.move_on_after(PATIENCE):
+        asked = -1
+        with trio.move_on_after(max(A_LOOK, PATIENCE - (now_ms() - peer.started_ms) / 1000)):
             while (found := peer.host.reachability()).state is Reach.CHECKING and _may_be_asked(peer):
-                emit({"event": "reaching", "text": "being dialled back by others", "asked": len(found.checkers)})
-                await peer.reach_changed.wait(2.0)
+                if asked != (asked := len(found.checkers)):
+                    text = f"waiting for others to dial back: {asked} of {found.wanted} have answered"
+                    emit({"event": "reaching", "text": text, "asked": asked})
+                await peer.reach_changed.wait(1.0)
     met = peer.host.rendezvous()
     return describe(peer.host.reachability(), peer.local.config.listen) | {
         "rendezvous": None if met is None else asdict(met),

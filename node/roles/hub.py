@@ -19,7 +19,7 @@ from .mirror import run_mirror
 
 log = logging.getLogger("hallmark.hub")
 
-REPROVIDE_SECONDS = 3600.0  # a provider record lives for a day or two; an hour keeps it fresh through churn
+REPROVIDE_SECONDS = 3600.0  # others keep a provider record for four hours; one keeps it fresh through churn
 RETRY_SECONDS = 10.0  # while somebody has yet to hear of a model
 
 

@@ -33,7 +33,7 @@ from ..bounds import (
 from ..clock import now_ms
 from ..fetching import fetch_model
 from ..meaning import is_gone
-from ..mirroring import Copy, Drop, Fetch, Mirror, Policy, Rest, Wanted, on_disk, read_policy
+from ..mirroring import ALL_HERE, Copy, Drop, Fetch, Mirror, Policy, Rest, Wanted, on_disk, read_policy
 from ..peer import Peer
 from ..petnames import load_petnames
 
@@ -131,7 +131,8 @@ class _Mirroring:
             return True
 
     def _say(self, text: str) -> None:
-        if text != self._peer.local.mirroring.text:
+        before = self._peer.local.mirroring.text
+        if text != before and (before or text != ALL_HERE):  # that there is nothing to do is no news at the start
             log.info("mirroring: %s", text)
         self._peer.local.mirroring.text = text
 

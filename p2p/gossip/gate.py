@@ -33,6 +33,7 @@ class Claim:
     first: Callable[[], bool]  # whether its id is new; it is known from then on
     signed: Callable[[], bool]  # whether its author signed it
     ruled: Callable[[], Admission | None]  # what the topic's rule says; None when the rule failed
+    asked: bool = False  # this peer asked the neighbour for it
     foreign: bool = False  # peers of 0.1 reject messages of such an author's
 
 
@@ -46,6 +47,7 @@ class Gate:
         self._bytes = Rates(bounds.SENDER_BYTES, bounds.SENDER_BYTES_BURST)
         self._authors = Rates(bounds.ORIGIN_RATE, bounds.ORIGIN_BURST)
         self._unproven = Rates(bounds.UNPROVEN_RATE, bounds.UNPROVEN_BURST)
+        self._judged = Rates(bounds.JUDGED_RATE, bounds.JUDGED_BURST)
         self._clocks = _Clocks()
         self.counts: Counter[Rule] = Counter()
 
@@ -69,7 +71,7 @@ class Gate:
     def _judge(self, claim: Claim, now: float) -> Rule:
         if self._is_refused(claim.sender, now):
             return Rule.REFUSED
-        if not self._senders.take(claim.sender, now):
+        if not claim.asked and not self._senders.take(claim.sender, now):
             return Rule.SENDER_RATE
         if not claim.formed:
             return Rule.FORM
@@ -82,6 +84,8 @@ class Gate:
         if self._clocks.is_old(claim.author, claim.seqno, now):
             return Rule.OLD
         if self._score(claim.sender, now) <= 0 and not self._unproven.take("", now):
+            return Rule.BUSY
+        if not self._judged.take("", now):  # one good message makes a neighbour a proven one, and keys are free
             return Rule.BUSY
         if not claim.signed():
             return Rule.FORGED

@@ -45,7 +45,7 @@ class Lazy:
         """What of these is sent to a peer that asks for it: topic, id and bytes."""
         found = []
         for message_id in ids:
-            if self._served[peer] >= bounds.IWANT_IDS:
+            if self._served[peer] >= 2 * bounds.IWANT_IDS:  # two of its heartbeats may fall between two of ours
                 self._excess[peer] += 1
                 continue
             if (held := self._recent.get(message_id)) is None or self._times[peer, message_id] >= bounds.RETELLS:
@@ -54,6 +54,10 @@ class Lazy:
             self._times[peer, message_id] += 1
             found.append((held[0], message_id, held[1]))
         return found
+
+    def owes(self, peer: str, message_id: bytes) -> bool:
+        """Whether the peer was asked for it, and has not sent it."""
+        return self._owed.get(message_id, ("",))[0] == peer
 
     def came(self, message_id: bytes) -> None:
         """The message came, from whomever: nobody owes it any more."""

@@ -8,10 +8,11 @@ them can be run under one clock; the same calls with the same `Random` give the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from .. import bounds
+from ..rates import Rates
 from .history import Recent, Seen
 from .lazy import Lazy
 from .places import Judges, chosen, has_room, kept, median
@@ -45,6 +46,7 @@ class Mesh:
         self._backoff: dict[tuple[str, str], float] = {}  # by topic and peer: no graft before this, either way
         self._seen, self._recent = Seen(), Recent()
         self._lazy = Lazy(random, self._recent)
+        self._pace = Rates(bounds.FORWARD_RATE, bounds.FORWARD_BURST)
         self._senders: dict[bytes, list[str]] = {}  # who sent a message that is being judged
         self._out: dict[str, Rpc] = {}
         self._faults: list[tuple[str, Rule, float]] = []
@@ -149,6 +151,10 @@ class Mesh:
                     rpc.idontwant = [*rpc.idontwant, message_id]
         return True
 
+    def awaits(self, peer: str, message_id: bytes) -> bool:
+        """Whether we asked the peer for this message, and it has not come."""
+        return self._lazy.owes(peer, message_id)
+
     def admitted(
         self,
         peer: str,  # noqa: ARG002 — the seam's: who sends it again is known from `arrived`
@@ -156,7 +162,7 @@ class Mesh:
         message_id: bytes,
         data: bytes,
         verdict: Admission,
-        now: float,  # noqa: ARG002 — as above
+        now: float,
     ) -> None:
         """What became of a message that was to be judged. An accepted one is kept and goes to the topic's mesh; an
         ignored one stays seen; a rejected one is forgotten, since who made it up may have taken another's id."""
@@ -165,7 +171,7 @@ class Mesh:
             self._seen.forget(message_id)
         if verdict is Admission.ACCEPT:
             self._recent.keep(topic, message_id, data)
-            self._tell(self._meshes.get(topic, ()), senders, topic, message_id, data)
+            self._tell(self._meshes.get(topic, ()), senders, topic, message_id, data, now)
 
     def publish(self, topic: str, message_id: bytes, data: bytes, now: float) -> None:
         """Say something of our own, whether or not we take part: to the mesh, and at once to many others, so that no
@@ -176,7 +182,7 @@ class Mesh:
         others = [p for p in self._takers.get(topic, ()) if p not in mesh and self._score(p) >= bounds.GOSSIP_SCORE]
         if len(others) > bounds.FLOOD_PEERS:
             others = self._random.sample(others, bounds.FLOOD_PEERS)
-        self._tell([*mesh, *others], (), topic, message_id, data)
+        self._tell([*mesh, *others], (), topic, message_id, data, None)
 
     def heartbeat(self, now: float) -> None:
         """Once a second: mend the meshes, offer what is recent, and settle what each peer did since the last."""
@@ -333,11 +339,21 @@ class Mesh:
         return message_id not in self._seen
 
     def _tell(
-        self, peers: Sequence[str] | dict[str, None], without: Sequence[str], topic: str, message_id: bytes, data: bytes
+        self,
+        peers: Iterable[str],
+        without: Sequence[str],
+        topic: str,
+        message_id: bytes,
+        data: bytes,
+        now: float | None,
     ) -> None:
+        """`now` is None for what we say ourselves; of others' no more is passed on than any neighbour takes, or who
+        floods us would have us banned for it."""
         message = (topic, message_id, data)
         for peer in peers:
-            if peer not in without and message_id not in self._peers[peer].unwanted:
+            if peer in without or message_id in self._peers[peer].unwanted:
+                continue
+            if now is None or self._pace.take(peer, now):
                 rpc = self._to(peer)
                 rpc.messages = [*rpc.messages, message]
 

@@ -27,6 +27,7 @@ from .rpc import Rpc
 
 _PREFIX = b"libp2p-pubsub:"
 _SECP256K1 = b"\x00\x25\x08\x02\x12\x21"  # how the id of such a key begins: its 33 bytes follow
+_KEY = b"\x08\x02\x12\x21"  # how such a key begins, beside a message or in an id
 _IDENTITY = b"\x00"  # how the id of any key begins that is written out in it
 _PUBLISH = b"\x12"  # field 2 of an RPC, of bytes
 _NUMBER = 8  # bytes of a seqno
@@ -58,6 +59,17 @@ class Incoming:
             return _foreign_key(message.from_id, message.key).verify(text, message.signature)
         except Exception:  # protobuf, multihash, three kinds of keys: a forged one meets any of them first
             return False
+
+    def wire(self) -> bytes:
+        """It as it is passed on: what its author signed. Anybody on the way may have put fields beside that, which
+        cost whoever carries them, or another key, for which others would blame us."""
+        message = self.message
+        plain = rpc_pb2.Message(
+            from_id=message.from_id, data=message.data, seqno=message.seqno, topicIDs=message.topicIDs
+        )
+        plain.signature = message.signature
+        plain.key = message.key if self.foreign else message.from_id[len(_SECP256K1) - len(_KEY) :]
+        return plain.SerializeToString()
 
 
 def decode(packet: bytes) -> tuple[Rpc, list[Incoming]]:
@@ -106,7 +118,7 @@ def sign(secret: bytes, author: bytes, topic: str, seqno: int, data: bytes) -> t
     message = rpc_pb2.Message(from_id=author, data=data, seqno=number, topicIDs=[topic])
     message.signature = key.sign(_PREFIX + message.SerializeToString())
     # It stands in `from` already; py-libp2p and Hallmark 0.1 send it all the same, and nobody minds.
-    message.key = b"\x08\x02\x12\x21" + key.public_key.format(compressed=True)
+    message.key = _KEY + key.public_key.format(compressed=True)
     return author + number, message.SerializeToString()
 
 

@@ -29,7 +29,7 @@ class Rule(Enum):
     SEEN = "its id is known", Admission.IGNORE, 0.0
     OWN = "this peer said it itself", Admission.IGNORE, 0.0
     OLD = "its author's clock was past it a minute ago or more", Admission.IGNORE, 0.0
-    BUSY = "unproven neighbours bring more than is judged for them", Admission.REJECT, 0.0
+    BUSY = "unproven neighbours, or all of them, bring more than is judged", Admission.REJECT, 0.0
     FORGED = "it is not signed by its author", Admission.REJECT, 1.0
     AUTHOR_RATE = "the author is over its rate", Admission.IGNORE, 0.0
     BROKEN = "the topic's rule failed: a fault of this peer's own", Admission.IGNORE, 0.0

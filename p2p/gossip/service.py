@@ -308,6 +308,7 @@ class Gossip:
         rule = self._gate.judge(
             Claim(
                 sender=sender,
+                asked=self._mesh.awaits(sender, incoming.id),
                 author=incoming.author,
                 seqno=incoming.seqno,
                 formed=incoming.formed,
@@ -322,7 +323,7 @@ class Gossip:
         if rule.weight:
             self._offend(sender, rule)
         if is_first:
-            wire = incoming.message.SerializeToString() if rule is Rule.ACCEPTED else b""
+            wire = incoming.wire() if rule is Rule.ACCEPTED else b""
             self._mesh.admitted(sender, topic, incoming.id, wire, rule.verdict, now)
         if known is not None and rule in (Rule.ACCEPTED, Rule.FOREIGN):
             _deliver(known, data, incoming.author)

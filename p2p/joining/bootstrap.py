@@ -75,6 +75,14 @@ class Bootstrap:
         peers = self.seeds() + [saved.peer for saved in self._book.latest()]
         return unasked or any(not self._company.has_tried(peer) for peer in peers)
 
+    def awaited(self) -> list[str]:
+        """Of each seed that has neither answered nor failed yet, what is being waited for."""
+        names = [seed.split("/")[2] for seed in self._given if seeds.is_name(seed) and seed not in self._found]
+        slow = [one for one in self._seeds if not self._company.has_tried(one.peer)]
+        return [f"the seed {name} has not been found in DNS yet" for name in names] + [
+            f"peer {one.peer} has not answered yet ({', '.join(one.addresses)})" for one in slow
+        ]
+
     def changed(self) -> None:
         """To be called when a connection comes about or ends."""
         self._changed.set()

@@ -7,7 +7,6 @@ kept in the room that is left: however many strangers come by, they push out no 
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -22,6 +21,7 @@ from wire.canonical import Record, decode, encode
 from wire.errors import RecordError
 
 from .. import bounds
+from ..files import replace_file
 from ..standing.ranges import wide_range_of
 
 log = logging.getLogger(__name__)
@@ -129,15 +129,8 @@ class PeerBook:
         if self._path is None or not self._changed:
             return
         data = encode(_Book(format=2, peers=tuple(self.latest())))
-        fresh = self._path.with_name(self._path.name + ".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            replace_file(self._path, data)
             self._changed = False
         except OSError as error:  # a full disk must not end a peer that needs nothing of it
             log.warning("the peer book %s cannot be written: %s", self._path, error)

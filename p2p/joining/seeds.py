@@ -66,6 +66,8 @@ async def ask(resolver: dns.asyncresolver.Resolver, name: str) -> Sequence[str]:
         raise LookupError(f"{name} has no TXT records in DNS") from None
     except dns.exception.Timeout:
         raise LookupError(f"DNS did not answer within {bounds.SEED_QUERY:.0f} s about {name}") from None
+    except dns.resolver.NoNameservers as error:  # it begins with the question, which is told already
+        raise LookupError(one_line(f"DNS: {str(error).rpartition(' IN TXT: ')[2]}")) from error
     except Exception as error:  # a name that is none, servers that refuse, sockets that fail: each has its own kind
         raise LookupError(one_line(f"DNS: {error}")) from error
     return [b"".join(record.strings).decode(errors="replace") for record in list(answer)[: bounds.SEED_RECORDS]]

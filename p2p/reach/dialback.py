@@ -151,8 +151,8 @@ class DialBack:
         return (
             ip is not None
             and self._places.scope(ip) is Scope.GLOBAL
-            and connection.direction is Direction.INBOUND  # type: ignore[attr-defined]  # the library offers no other way
-            and connection._created_at >= since  # type: ignore[attr-defined]  # as above
+            and is_inbound(connection)
+            and connection._created_at >= since  # type: ignore[attr-defined]  # the library offers no other way
         )
 
 
@@ -165,6 +165,11 @@ def direct_ip(connection: INetConn | IMuxedConn) -> IP | None:
         if (ip := ip_of(str(address))) is not None:
             return ip
     return None
+
+
+def is_inbound(connection: INetConn) -> bool:
+    """Whether the other side dialled it."""
+    return connection.direction is Direction.INBOUND  # type: ignore[attr-defined]  # as above
 
 
 def _detail(address: str, tried: DialTried, came: bool) -> str:

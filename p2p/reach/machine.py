@@ -8,7 +8,7 @@ counts as reached but what was dialled (`dialback.py`), and no address is confir
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -31,11 +31,15 @@ class ReachMachine:
         self._announce = tuple(announce)
         self._listening: tuple[str, ...] = ()
         self._contacts: dict[str, IP] = {}  # peers that are connected directly, and where they are
+        self._guests: dict[str, float] = {}  # those of them that came from outside by themselves, and since when
         self._seen: OrderedDict[str, tuple[str, IP]] = OrderedDict()  # by peer: its network, and where it sees us
         self._agreed: dict[int, IP] = {}  # by family: where several networks see us
         self._polls = {family: Poll(random, places.network) for family in _FAMILIES}
         self._checkers: OrderedDict[str, Checker] = OrderedDict()
         self._mapped = Mapped()
+        self._doubted = self.router_forgot = (
+            False  # whether what is mapped is in doubt; so that the router is to be asked
+        )
         self.gateway = ""
         self.expected: Scope | None = None  # the widest scope that those are in who are about to be met
 
@@ -49,12 +53,13 @@ class ReachMachine:
             for poll in self._polls.values():  # one that stays the same may lead elsewhere now
                 poll.restart(now + bounds.CHECK_SETTLE)
 
-    def meets(self, contacts: Mapping[str, IP], now: float) -> None:
-        """The peers that are connected directly now, and where they are."""
+    def meets(self, contacts: Mapping[str, IP], now: float, came: Collection[str] = ()) -> None:
+        """The peers that are connected directly now, and where they are. `came`: those of them that dialled us."""
         for peer in contacts.keys() - self._contacts.keys():
             if self._places.scope(contacts[peer]) is Scope.GLOBAL:
                 self._polls[contacts[peer].version].met(self._places.network(contacts[peer]), now)
         self._contacts = dict(contacts)
+        self._welcome({p for p in came if self._places.scope(contacts[p]) is Scope.GLOBAL}, now)
         for peer in [p for p in self._seen if p not in contacts]:
             del self._seen[peer]
 
@@ -79,6 +84,9 @@ class ReachMachine:
         """What the router maps for us, or why it does not; neither while it is not asked."""
         if mapped.external or mapped.trouble:
             self._awaits_mapping = False
+        if self.router_forgot and mapped.external:
+            self._polls[4].restart(now + bounds.CHECK_SETTLE)
+        self.router_forgot = False
         if mapped != self._mapped:
             self._mapped = mapped
             self._review(now)
@@ -122,6 +130,9 @@ class ReachMachine:
             # Who is seen where we are seen shares our router: it may reach us where nobody else does.
             seen = self._agreed.get(family)
             found += poll.asks({p: ip for p, ip in far.items() if ip.version == family and ip != seen}, now)
+        doubted = any(self._polls[4].doubts(address) for address in self._through_router())
+        self.router_forgot |= doubted and not self._doubted  # once for each doubt
+        self._doubted = doubted
         return found
 
     @property
@@ -210,6 +221,14 @@ class ReachMachine:
         failed = [c for c in self._checkers.values() if not c.reached]
         said = [f"{failed[-1].detail}, say {len(failed)} of the peers that were asked"] if failed else []
         return "; ".join([*said, *([self._mapped.trouble] if self._mapped.trouble else [])])
+
+    def _welcome(self, came: Collection[str], now: float) -> None:
+        """Whoever dialled us was a sign that it can be done. Those who dial back go at once, and are none."""
+        gone = [since for peer, since in self._guests.items() if peer not in came]
+        self._guests = {peer: self._guests.get(peer, now) for peer in came}
+        if not came and any(now - since > bounds.CHECK_RETRY for since in gone):
+            for poll in self._polls.values():
+                poll.doubt(now)
 
     def _only_here(self) -> bool:
         return all((ip := ip_of(a)) is not None and self._places.scope(ip) is Scope.MACHINE for a in self._listening)

@@ -10,6 +10,7 @@ from ..addresses import Multiaddr
 from ..standing.ranges import RangeOf
 
 IP = IPv4Address | IPv6Address
+_DNS = {"dns", "dns4", "dns6", "dnsaddr"}
 
 
 class Scope(IntEnum):
@@ -66,6 +67,20 @@ class Places:
     def network(self, ip: IP) -> str:
         """Whose network `ip` is in, roughly; peers in one may be one person's."""
         return self._wide(str(ip)) or ""
+
+
+def scope_of(address: str, places: Places) -> Scope:
+    """From how far the address can be reached, or its relay's; one with a name in it is the world's."""
+    parts = address.split("/", 3)
+    if len(parts) == 4 and parts[1] in _DNS:
+        return Scope.GLOBAL
+    ip = read_ip(parts[2]) if len(parts) == 4 and parts[1] in ("ip4", "ip6") else None
+    return Scope.MACHINE if ip is None or ip.is_unspecified else places.scope(ip)
+
+
+def tellable(addresses: Iterable[str], places: Places, scope: Scope) -> list[str]:
+    """Those that mean anything where peers are reached in `scope`; what counts of a circuit is where its relay is."""
+    return [each for each in addresses if scope_of(each, places) >= scope]
 
 
 def expanded(listening: Iterable[Multiaddr], own: Iterable[str]) -> tuple[str, ...]:

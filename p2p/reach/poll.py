@@ -47,6 +47,7 @@ class Poll:
         self.glimpsed: frozenset[str] = frozenset()  # reached by all who could be asked, who were too few
         self.decided = False  # whether the last poll was answered by enough
         self.due = 0.0
+        self._concluded = 0.0  # when the last poll ended
         self._open: _Ballots | None = None
         self._strikes: dict[str, int] = {}
         self._unable: dict[str, float] = {}
@@ -81,6 +82,15 @@ class Poll:
         """A peer of this network has connected: where too few could be asked, it may be the one that was missing."""
         if self.candidates and not self.decided and self._open is None and network not in self._heard:
             self.due = min(self.due, now + bounds.CHECK_SETTLE)
+
+    def doubt(self, now: float) -> None:
+        """There is a sign that strangers get through no more: ask soon, where that was not just done."""
+        if self.confirmed and self._open is None:
+            self.due = min(self.due, max(now + bounds.CHECK_SETTLE, self._concluded + bounds.CHECK_RETRY))
+
+    def doubts(self, address: str) -> bool:
+        """Whether a confirmed address was not reached the last time."""
+        return address in self._strikes
 
     def asks(self, able: Mapping[str, IP], now: float) -> list[Ask]:
         """Whom to ask now. `able`: peers that are connected directly from elsewhere, and where they are."""
@@ -122,7 +132,7 @@ class Poll:
             self._open.pending.pop(ask.peer, None)
 
     def _conclude(self, poll: _Ballots, now: float) -> None:
-        self._open, self._heard = None, poll.answered
+        self._open, self._heard, self._concluded = None, poll.answered, now
         self.decided = len(poll.answered) >= bounds.CHECKERS
         struck = False
         if self.decided:

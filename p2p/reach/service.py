@@ -21,7 +21,7 @@ from ..guard import SafeHost
 from ..standing.ranges import Ranges
 from ..streams import Channel
 from .announce import told
-from .dialback import DialBack, direct_ip
+from .dialback import DialBack, direct_ip, is_inbound
 from .machine import ReachMachine
 from .mapping.gateway import default_gateway
 from .mapping.keeping import Keeper
@@ -140,7 +140,7 @@ class Reaching:
 
             async def pause(seconds: float, wanted: Callable[[], bool] = wanted) -> None:
                 until = trio.current_time() + seconds
-                while wanted() and trio.current_time() < until:  # noqa: ASYNC110 — as above
+                while wanted() and not machine.router_forgot and trio.current_time() < until:  # noqa: ASYNC110 — as above
                     await trio.sleep(bounds.INTERFACES_EVERY)
 
             await keeper.keep(ports, wanted, pause)
@@ -164,12 +164,14 @@ class Reaching:
     def _look_around(self) -> None:
         if self._stale:
             self._stale = False
-            contacts = {}
+            contacts, came = {}, set()
             for peer, connections in self._host.get_network().get_connections_map().items():
                 for connection in connections:
                     if not connection.is_closed and (ip := direct_ip(connection)) is not None:
                         contacts[str(peer)] = ip
-            self._machine.meets(contacts, trio.current_time())
+                        if is_inbound(connection):
+                            came.add(str(peer))
+            self._machine.meets(contacts, trio.current_time(), came)
 
     def _tell_changes(self, nursery: trio.Nursery) -> None:
         addresses = (self.recorded(), tuple(self._host.circuits()))

@@ -26,9 +26,9 @@ from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
 from .. import bounds
 from ..addresses import parse_peer
-from ..noise import NoiseTransport
+from ..noise.transport import NoiseTransport
 from ..streams import ByteStream, Channel
-from ..yamux import Yamux
+from ..yamux.connection import Yamux
 from .places import IP
 
 

@@ -22,12 +22,10 @@ from .. import bounds
 from ..addresses import Multiaddr, parse_peer, relay_of
 from ..guard import SafeHost, finish, reset
 from ..link import Link, closed
-from ..yamux import YamuxStream
+from ..yamux.stream import YamuxStream
 from .messages import HOP, STOP, Answer, Connect, Status, hop_bytes, read_hop, read_stop, receive, send, stop_bytes
 
 log = logging.getLogger(__name__)
-
-_SHAKING = 48  # circuits of one relay whose handshake is under way
 
 
 class CircuitLink(Link):
@@ -180,7 +178,7 @@ class Circuits:
             return Status.UNEXPECTED_MESSAGE
         if stream.muxed_conn.get_connection_type() is not ConnectionType.DIRECT or not self._holds(relay):
             return Status.PERMISSION_DENIED
-        return Status.OK if self._shaking[relay] <= _SHAKING else Status.RESOURCE_LIMIT_EXCEEDED
+        return Status.OK if self._shaking[relay] <= bounds.RELAY_SHAKING else Status.RESOURCE_LIMIT_EXCEEDED
 
     async def _adopt(self, stream: INetStream, relay: str, claimed: str) -> INetConn:
         found = stream.muxed_conn.get_transport_addresses()

@@ -25,7 +25,6 @@ from .reserving import Ask, Origin, Reservations
 
 log = logging.getLogger(__name__)
 
-_LIFE = (120.0, 24 * 3600.0)  # seconds that a reservation is taken to hold: relays' clocks differ
 _LOOK = 5.0  # seconds between two looks at whether this peer is private
 _BREATH = 0.2  # seconds between two rounds, whatever happens
 _SMALL = 16 * bounds.RELAY_BYTES_STRANGER  # bytes, of a circuit that no model goes through
@@ -132,7 +131,7 @@ class Relays:
             self._machine.refused(ask.relay, trio.current_time())
             raise
         else:
-            life = min(max(answer.expires - time.time(), _LIFE[0]), _LIFE[1])
+            life = min(max(answer.expires - time.time(), bounds.RELAY_LIFE_LEAST), bounds.RELAY_LIFE_MOST)
             small = 0 < answer.limit.data <= _SMALL
             circuits = self._circuits_over(ask.relay, answer.addresses)
             self._machine.reserved(ask.relay, circuits, life, self._rtt(ask.relay), small, trio.current_time())

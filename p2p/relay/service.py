@@ -23,8 +23,8 @@ from wire.network import Network
 
 from .. import bounds
 from ..guard import SafeHost, finish, reset
-from ..standing.ranges import range_of
-from ..yamux import YamuxStream
+from ..standing.ranges import Ranges
+from ..yamux.stream import YamuxStream
 from .limits import OURS, STRANGERS, Circuit, Limits, Relaying
 from .messages import (
     HOP,
@@ -63,8 +63,11 @@ class Relay:
         network: Network,
         addresses: Callable[[], Sequence[str]],
         is_reachable: Callable[[], bool],
+        ranges: Ranges,
     ) -> None:
         self._host, self._addresses, self._is_reachable = host, addresses, is_reachable
+        self._ranges = ranges
+        self._scopes: dict[Circuit, trio.CancelScope] = {}
         self._key = relay_key(network)
         self._network = network
         self._limits = Limits()
@@ -132,7 +135,8 @@ class Relay:
         if not self._is_reachable():
             await self._tell(stream, Status.RESERVATION_REFUSED)
             return
-        status = self._limits.reserve(peer, _range(stream), now)
+        where = _address(stream)
+        status = self._limits.reserve(peer, self._ranges.narrow(where), now, wide=self._ranges.wide(where))
         if status is not Status.OK:
             await self._tell(stream, status)
             return
@@ -144,24 +148,35 @@ class Relay:
         await send(stream, hop_bytes(Answer(Status.OK, limit, expires, own, proof)))
 
     async def _connect(self, stream: INetStream, source: str, target: str) -> None:
-        circuit = self._limits.connect(source, target, _range(stream), self._is_ours(target), trio.current_time())
+        where, now = _address(stream), trio.current_time()
+        circuit = self._limits.connect(
+            source, target, self._ranges.narrow(where), self._is_ours(target), now, wide=self._ranges.wide(where)
+        )
         if isinstance(circuit, Status):
             await self._tell(stream, circuit)
             return
+        if (gone := circuit.instead_of) is not None:
+            self._scopes[gone].cancel()
+        self._scopes[circuit] = trio.CancelScope()
         try:
-            other = await self._stop(circuit)
-            if other is None:
-                await self._tell(stream, Status.CONNECTION_FAILED)
-                return
-            try:
-                await send(stream, hop_bytes(Answer(Status.OK, circuit.limit)))
-                self._limits.opened()
-                await self._join(circuit, _inner(stream), _inner(other))
-            finally:
-                await reset(other)
+            with self._scopes[circuit]:
+                await self._serve_circuit(circuit, stream)
         finally:
+            del self._scopes[circuit]
             self._limits.ended(circuit)
             await reset(stream)
+
+    async def _serve_circuit(self, circuit: Circuit, stream: INetStream) -> None:
+        other = await self._stop(circuit)
+        if other is None:
+            await self._tell(stream, Status.CONNECTION_FAILED)
+            return
+        try:
+            await send(stream, hop_bytes(Answer(Status.OK, circuit.limit)))
+            self._limits.opened()
+            await self._join(circuit, _inner(stream), _inner(other))
+        finally:
+            await reset(other)
 
     async def _stop(self, circuit: Circuit) -> INetStream | None:
         """A stream to the target that it agreed to; None when there is none."""
@@ -216,9 +231,9 @@ def _is_direct(connection: object) -> bool:
     return connection.get_connection_type() is ConnectionType.DIRECT  # type: ignore[attr-defined]  # both kinds have it
 
 
-def _range(stream: INetStream) -> str | None:
+def _address(stream: INetStream) -> str:
     found = stream.muxed_conn.get_transport_addresses()
-    return range_of(str(found[0])) if found else None
+    return str(found[0]) if found else ""
 
 
 def _inner(stream: INetStream) -> YamuxStream:

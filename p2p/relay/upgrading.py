@@ -23,6 +23,7 @@ from .. import bounds
 from ..addresses import Multiaddr, is_circuit, relay_of
 from ..dialling import Dialler
 from ..guard import SafeHost, reset
+from ..rates import Rates
 from ..reach.places import Places, ip_of, port_of
 from .messages import DCUTR, Addresses, punch_bytes, read_punch, receive, send
 from .punch import Dial, Punch, worth_dialling
@@ -49,6 +50,9 @@ class Upgrades:
         self._where, self._vantage, self._places = where, vantage, places
         self._under_way: set[str] = set()
         self._tried: dict[str, float] = {}  # peers with whom it failed, and when
+        # Each try is a burst of SYNs at addresses that the other side names, whoever lives there; and keys are free.
+        self._served = Rates(bounds.PUNCH_TRIES / bounds.PUNCH_REST, 2.0 * bounds.PUNCH_TRIES)  # of one peer
+        self._all = Rates(bounds.PUNCH_RATE, bounds.PUNCH_BURST)
         host.set_stream_handler(DCUTR, self._serve)
 
     def identified(self, peer_id: str) -> None:
@@ -59,8 +63,10 @@ class Upgrades:
         if self._relayed(peer, Direction.INBOUND) is None:
             self._nursery.start_soon(self._own, peer)  # it will ask for it
             return
-        rests = trio.current_time() - self._tried.get(peer_id, float("-inf")) < bounds.PUNCH_REST
-        if not rests and peer_id not in self._under_way and len(self._under_way) < bounds.PUNCHES:
+        now = trio.current_time()
+        rests = now - self._tried.get(peer_id, float("-inf")) < bounds.PUNCH_REST
+        busy = peer_id in self._under_way or len(self._under_way) >= bounds.PUNCHES
+        if not (rests or busy) and self._all.take("", now):
             self._under_way.add(peer_id)
             self._nursery.start_soon(self._upgrade, peer_id)
 
@@ -126,6 +132,9 @@ class Upgrades:
             dialled = self._relayed(peer, Direction.OUTBOUND)
             if dialled is None or str(peer) in self._under_way or len(self._under_way) >= bounds.PUNCHES:
                 raise RemoteError(ErrorCode.REFUSED, "there is no relayed connection to punch a hole beside")
+            now = trio.current_time()
+            if not (self._served.take(str(peer), now) and self._all.take("", now)):
+                raise RemoteError(ErrorCode.OVERLOADED, "it has tried often enough")
             self._under_way.add(str(peer))
             try:
                 await self._talk(stream, Punch(False, await self._own(peer), self._places))
@@ -168,7 +177,8 @@ class Upgrades:
                 self._swarm.expecting.pop(end, None)
 
     async def _knock(self, peer: ID, address: str, as_client: bool) -> None:
-        while True:
+        answered = 0
+        while answered < bounds.PUNCH_ANSWERS:
             try:
                 connection = await self._vantage.home.dial(address)
             except OSError as error:  # a router's refusal, most likely; the next SYN may find the hole
@@ -183,6 +193,7 @@ class Upgrades:
             except Exception as error:  # handshakes fail in many ways; the next try may not
                 log.debug("%s answered, and failed: %s", address, error)
             await connection.close()
+            answered += 1
             await trio.sleep(bounds.PUNCH_PAUSE)
 
     def _relayed(self, peer: ID, direction: Direction) -> INetConn | None:
@@ -195,5 +206,8 @@ class Upgrades:
     async def _own(self, peer: ID) -> list[str]:
         """Where we may be met, as the relay between us sees us; empty when that cannot be had."""
         found = self._relayed(peer, Direction.INBOUND) or self._relayed(peer, Direction.OUTBOUND)
-        seen = await self._vantage.seen(*relay_of(found.get_transport_addresses()[0])) if found is not None else None
+        if found is None:
+            return []
+        relay, address = relay_of(found.get_transport_addresses()[0])
+        seen = await self._vantage.seen(relay, address, self._places)
         return [seen] if seen is not None else []

@@ -23,7 +23,8 @@ from .. import bounds
 from ..addresses import Multiaddr, parse_peer
 from ..dialling import cause_of
 from ..guard import SafeHost, reset
-from ..reach.places import ip_of
+from ..reach.dialback import direct_ip
+from ..reach.places import Places, ip_of
 from .home_port import HomePort
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,9 @@ class Vantage:
         causes = "; ".join(error.message for error in failures) or f"no answer within {bounds.DIAL_TIMEOUT:.0f} s"
         raise RemoteError(ErrorCode.UNREACHABLE, f"the relay cannot be reached ({causes})")
 
-    async def seen(self, relay: str, address: Multiaddr) -> str | None:
-        """Where the relay sees us, as a multiaddress; None when it does not tell."""
+    async def seen(self, relay: str, address: Multiaddr, places: Places) -> str | None:
+        """Where the relay sees us, as a multiaddress; None when it does not tell, or tells what it cannot see: us in
+        a LAN, say, while it stands outside. A peer that is met there would be let in on what else stands there."""
         try:
             connection = await self._dial(relay, str(address))
             if connection is not None and relay not in self._seen:
@@ -69,7 +71,10 @@ class Vantage:
         except Exception as error:  # yamux and the library's negotiation have kinds of their own
             log.debug("%s does not say where we are: %s", relay, error)
             return None
-        return self._seen.get(relay) if connection is not None else None
+        if connection is None or (text := self._seen.get(relay)) is None:
+            return None
+        far, own = direct_ip(connection), ip_of(text)
+        return text if far is not None and own is not None and places.scope(own) >= places.scope(far) else None
 
     def close(self) -> None:
         """Let go of our port."""

@@ -24,14 +24,14 @@ from .. import bounds
 from ..addresses import Multiaddr
 from ..guard import SafeHost, reset
 from ..lookup import Lookup
-from ..reach.places import Places, Scope
+from ..reach.places import Places, Scope, scope_of, tellable
 from ..standing.doorkeeper import Doorkeeper
 from ..standing.guests import Guests
 from ..standing.ledger import Ledger
 from ..standing.ranges import Ranges
 from ..standing.score import Standing
 from ..swarm import open_swarm
-from .place import dialable, read_seed, scope_of, tellable
+from .place import dialable, read_seed
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,11 @@ from wire.network import Network
 
 from .. import bounds
 from ..addresses import Multiaddr
-from ..reach.places import Places, Scope, read_ip
+from ..reach.places import Places, Scope, scope_of
 
 _PREFIX = b"hallmark rendezvous\0"
 _SHA2_256 = b"\x12\x20"  # multihash: SHA2-256, 32 bytes; the public DHT's peers know no BLAKE3
 _RAW = b"\x01\x55"  # CIDv1, raw
-_DNS = {"dns", "dns4", "dns6", "dnsaddr"}
 
 
 def key_of(network: Network) -> bytes:
@@ -50,11 +49,6 @@ def usable_seed(text: str, wanted: str | None) -> str | None:
     return text if seed is not None and wanted in (None, str(seed[0])) else None
 
 
-def tellable(addresses: Iterable[str], places: Places, scope: Scope) -> list[str]:
-    """Those that mean anything where peers are reached in `scope`; what counts of a circuit is where its relay is."""
-    return [each for each in addresses if scope_of(each, places) >= scope]
-
-
 def dialable(raws: Iterable[bytes], places: Places, scope: Scope) -> list[Multiaddr]:
     """The TCP addresses among `raws` that a peer in `scope` may send us to: nothing nearer to us than it is itself.
 
@@ -80,12 +74,3 @@ def _tcp(raw: bytes) -> Multiaddr | None:
     except Exception:  # multiaddr raises many kinds for bad bytes
         return None
     return None
-
-
-def scope_of(address: str, places: Places) -> Scope:
-    """From how far the address can be reached, or its relay's; one with a name in it is the world's."""
-    parts = address.split("/", 3)
-    if len(parts) == 4 and parts[1] in _DNS:
-        return Scope.GLOBAL
-    ip = read_ip(parts[2]) if len(parts) == 4 and parts[1] in ("ip4", "ip6") else None
-    return Scope.MACHINE if ip is None or ip.is_unspecified else places.scope(ip)

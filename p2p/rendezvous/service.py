@@ -18,10 +18,10 @@ from wire.network import Network
 from .. import bounds
 from ..addresses import read_address
 from ..joining.seeds import is_name, resolve
-from ..reach.places import Places, Scope
+from ..reach.places import Places, Scope, scope_of, tellable
 from ..standing.ranges import Ranges
 from .amino import open_amino
-from .place import cid_of, key_of, scope_of, tellable, usable_seed
+from .place import cid_of, key_of, usable_seed
 from .schedule import Errand, Schedule
 
 log = logging.getLogger(__name__)

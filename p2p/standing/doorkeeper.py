@@ -44,6 +44,7 @@ class Doorkeeper:
         self._callers: dict[Caller, None] = {}  # the oldest first
         self._calling: Counter[str | None] = Counter()
         self._arrivals = Rates(bounds.ARRIVAL_RATE, bounds.ARRIVAL_BURST)
+        self._wide_arrivals = Rates(bounds.WIDE_ARRIVAL_RATE, bounds.WIDE_ARRIVAL_BURST)
         self._all_arrivals = Rates(bounds.ARRIVALS_RATE, bounds.ARRIVALS_BURST)
         self._kept: list[Callable[[], Iterable[str]]] = []
 
@@ -53,12 +54,12 @@ class Doorkeeper:
 
     def knock(self, address: str, now: float) -> Verdict:
         """A connection comes in from this IP address. If it may go on, `Verdict.caller` is to be given to `settled`."""
-        where = self.guests.ranges.narrow(address)
+        where, wide = self.guests.ranges.narrow(address), self.guests.ranges.wide(address)
         if where is not None and self.standing.is_range_refused(where, now):
             return self._refuse("range banned")
-        if where is not None and not (self._arrivals.take(where, now) and self._all_arrivals.take("", now)):
+        if where is not None and not self._may_arrive(where, wide, now):
             return self._refuse("arrival rate")
-        stranger = Guest(None, "", where, self.guests.ranges.wide(address), False, now)
+        stranger = Guest(None, "", where, wide, False, now)
         if where is not None and self._full(where) and self._room(stranger, now) is None:
             return self._refuse("range full")
         cut = self._give_way(where)
@@ -101,6 +102,14 @@ class Doorkeeper:
     def _refuse(self, rule: str) -> Verdict:
         self.refused[rule] += 1
         return Verdict(rule=rule)
+
+    def _may_arrive(self, where: str, wide: str | None, now: float) -> bool:
+        """The smallest first: what one range has no right to is not taken from all."""
+        return (
+            self._arrivals.take(where, now)
+            and (wide is None or self._wide_arrivals.take(wide, now))
+            and self._all_arrivals.take("", now)
+        )
 
     def _give_way(self, where: str | None) -> tuple[Caller, ...]:
         """The oldest of a range that is full, or of the fullest one: an honest handshake takes a few round trips."""

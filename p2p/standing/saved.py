@@ -7,7 +7,6 @@ set back meanwhile lets nobody off, and keeps nobody longer than it had to.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from wire.canonical import Record, decode, encode
 from wire.errors import RecordError
 
 from .. import bounds
+from ..files import replace_file
 from .score import Memory, Standing
 
 log = logging.getLogger(__name__)
@@ -114,16 +114,8 @@ class StandingFile:
 
     def _write(self, snapshot: Snapshot) -> None:
         assert self._path is not None  # or there would be no snapshot
-        fresh = self._path.with_name(self._path.name + ".new")
         try:
-            data = encode(snapshot)
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            replace_file(self._path, encode(snapshot))
         except (OSError, RecordError) as error:  # a full disk must not end a peer that needs nothing of it
             self._standing.changed = True
             log.warning("what is held against peers cannot be saved in %s: %s", self._path, error)

@@ -1,4 +1,4 @@
-"""The replay of whole networks, small: one seed is one run, what breaks a check is told, and what once failed holds."""
+"""The replay of whole networks, small: one seed is one run, what breaks a check is told, and kept seeds hold."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from p2p import bounds
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = 40  # honest ones; a quarter as many attack
 
-# What once failed, as it was found at 1,000 peers or 100, and which seed shows it small. By scenario and seed.
-FAILED = [
-    ("cold boot", 1),  # the first 192 in a bootstrap's house never left, and 800 others never came in
-    ("homes", 1),  # private peers had no place in a mesh for a minute after each prune
+# Scenarios and seeds that are replayed: two that failed once, and one attack. At this size the cold boot failed only
+# with smaller houses, which `test_a_full_house_that_never_turns_is_found` gives it.
+KEPT = [
+    ("cold boot", 1),  # at 1,000 peers the first 192 in a bootstrap's house never left, and 800 others never came in
+    ("homes", 1),  # private peers had no place in a mesh for a minute after each prune: 712 ms at p99
     ("mixed", 2),
 ]
 
 
-@pytest.mark.parametrize(("name", "seed"), FAILED)
-def test_what_once_failed_holds(name: str, seed: int) -> None:
+@pytest.mark.parametrize(("name", "seed"), KEPT)
+def test_what_is_kept_holds(name: str, seed: int) -> None:
     result = Run(NAMED[name], PEERS, PEERS // 4, seed).live()
     assert check(result, NAMED[name].limits) == []
     assert result.offers > 20

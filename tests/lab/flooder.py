@@ -1,5 +1,5 @@
-"""A peer that means harm, in a process of its own: rubbish on a topic, broken-off streams, silent connections, as fast
-as it can.
+"""A peer that means harm, in a process of its own: rubbish on a topic, broken-off streams, silent connections, and
+malformed messages on every protocol that its target names, as fast as it can.
 
 Run as `python -m tests.lab.flooder TARGET…` with whole addresses; ends with its standard input. Each line that it says
 counts what it got away with.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from p2p import Admission, Host, open_host
+from tests.fuzz.attack import Attack
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
@@ -25,6 +27,7 @@ from .peer import NETWORK
 Harm = Callable[[Host, str, Counter[str]], Awaitable[None]]
 
 _SOCKETS = 256
+_INPUTS = 32  # of one protocol before the next has its turn
 
 
 async def main(targets: list[str]) -> None:
@@ -34,6 +37,8 @@ async def main(targets: list[str]) -> None:
         nursery.start_soon(_idle_sockets, targets, counts)
         nursery.start_soon(_identities, targets, counts, _rubbish)
         nursery.start_soon(_identities, targets, counts, _streams)
+        for target in targets:
+            nursery.start_soon(_malformed, target, counts)
         nursery.start_soon(_tell, counts)
         async for _ in trio.lowlevel.FdStream(0):
             pass
@@ -89,6 +94,20 @@ async def _streams(host: Host, peer: str, counts: Counter[str]) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(8):
             nursery.start_soon(broken_off)
+
+
+async def _malformed(target: str, counts: Counter[str]) -> None:
+    """What a parser may fall over, on one protocol after the other, for ever."""
+    attack = Attack(NETWORK, target, seed=os.getpid())
+    while True:
+        try:
+            protocols = await attack.protocols()
+            for protocol in random.sample(protocols, len(protocols)):  # where several flood, all at any time
+                counts["malformed inputs"] += (await attack.on(protocol, _INPUTS)).inputs
+                counts[f"rounds on {protocol}"] += 1
+        except (RemoteError, AssertionError, trio.TooSlowError):  # it lets nobody in now
+            counts["refused"] += 1
+            await trio.sleep(0.5)
 
 
 async def _idle_sockets(targets: list[str], counts: Counter[str]) -> None:

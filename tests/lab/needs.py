@@ -11,7 +11,7 @@ from .namespaces import Namespace
 
 # Command: Debian's package.
 _COMMANDS = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "ping": "iputils-ping", "sysctl": "procps"}
-_MAPPING = {"miniupnpd": "miniupnpd"}
+_MAPPING = {"miniupnpd": "miniupnpd-nftables"}
 _SBIN = ("/usr/sbin", "/sbin")
 
 

@@ -16,12 +16,13 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from p2p import Admission, Channel, Host, Uploads, fetch_blob, open_host, serve_blobs
+from p2p import Admission, Channel, Host, Uploads, bounds, fetch_blob, open_host, serve_blobs
 from wire.blob import AskOutline, Outline, outline_of
 from wire.bounds import CHUNK
 from wire.cid import content_hash
@@ -29,7 +30,7 @@ from wire.errors import RemoteError
 from wire.keys import NodeKey
 from wire.manifest import SignedManifest
 from wire.network import Network
-from wire.reach import AskDialBack, DialBackReply, DialOutcome, DialTried
+from wire.reach import AskDialBack, DialBackReply, DialBackTaken, DialledBack, DialOutcome, DialTried
 
 NETWORK = Network(
     name="lab",
@@ -56,7 +57,8 @@ class Settings:
     mdns: bool = False
     folder: str = ""  # what it remembers of peers; empty: nothing
     holds: int = 0  # bytes of a blob that it serves
-    lies: bool = False  # to those who ask it whether it reaches them
+    lies: str = ""  # to those who ask whether it reaches them: that it does, "reached", or that it does not, "failed"
+    check_every: float = 0.0  # seconds between two questions to others whether they reach us; 0: as usual
 
 
 class Bulk:
@@ -107,11 +109,14 @@ async def echo(channel: Channel) -> None:
     await channel.send(await channel.receive(AskOutline, timeout=20))
 
 
-async def lie(channel: Channel) -> None:
-    """Say of the public machines' addresses that nobody reaches them, and of all others that we did."""
+async def lie(host: Host, outcome: DialOutcome, channel: Channel) -> None:
+    """Say so of every address, and dial none. Who says that it got through shows the nonce, too: the way it has."""
     asked = await channel.receive(AskDialBack, timeout=20)
-    outcomes = [DialOutcome.FAILED if a.startswith("/ip4/20.") else DialOutcome.REACHED for a in asked.addresses]
-    await channel.send(DialBackReply(tried=tuple(DialTried(outcome=outcome, detail="") for outcome in outcomes)))
+    if outcome is DialOutcome.REACHED:
+        async with host.exchange(channel.peer, "reach") as back:
+            await back.send(DialledBack(nonce=asked.nonce, address=0))
+            await back.receive(DialBackTaken, timeout=20)
+    await channel.send(DialBackReply(tried=(DialTried(outcome=outcome, detail=""),) * len(asked.addresses)))
 
 
 class Desk:
@@ -135,6 +140,11 @@ class Desk:
             "had": self.had,
             "streams": self._host.streams(),
         }
+
+    async def check(self) -> dict[str, Any]:
+        """Have others asked now whether they reach us."""
+        self._host.check_reachability()
+        return {}
 
     async def connect(self, addresses: Sequence[str]) -> dict[str, Any]:
         """Connect to a peer by its addresses."""
@@ -256,11 +266,12 @@ async def main(settings: Settings) -> None:
         relays=settings.relays,
         uploads=uploads,
     )
+    bounds.CHECK_EVERY = settings.check_every or bounds.CHECK_EVERY
     async with opening as host, trio.open_nursery() as nursery:
         host.handle("echo", echo)
         host.handle("blobs", lambda channel: serve_blobs(channel, store, uploads))
         if settings.lies:
-            host.handle("reach", lie)
+            host.handle("reach", partial(lie, host, DialOutcome[settings.lies.upper()]))
         desk = Desk(host, store)
         say(ready=host.peer_id)
         pending = b""

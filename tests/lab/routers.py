@@ -22,11 +22,16 @@ class Kind(Enum):
     MAPPING = "UPnP, NAT-PMP, PCP"  # on request
     NO_UDP = "UDP-blocked"
     CARRIER = "carrier-grade"  # a home router of kind EASY behind a symmetric one of the provider's
+    SHARED = "UPnP behind a carrier's"  # a home router of kind MAPPING behind such a one
+
+
+MAPPING = (Kind.MAPPING, Kind.SHARED)
+NESTED = (Kind.CARRIER, Kind.SHARED)
 
 
 def rules(kind: Kind, lan: str) -> str:
     """For nft; `lan` is the first machine behind the router. The outer device is `wan`."""
-    masquerade = "masquerade fully-random" if kind in (Kind.SYMMETRIC, Kind.CARRIER) else "masquerade"
+    masquerade = "masquerade fully-random" if kind in (Kind.SYMMETRIC, *NESTED) else "masquerade"
     forwarded = f'iifname "wan" tcp dport {PORT} dnat ip to {lan}' if kind is Kind.FORWARDED else ""
     mapped = kind is Kind.MAPPING
     return f"""

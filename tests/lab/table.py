@@ -22,11 +22,18 @@ class Row:
 def section(text: str, found: Sequence[Row], told: str) -> str:
     """The file's `text` with the section replaced, or at its end."""
     lines = [HEAD, "", told, "", "| scenario | found | aim | |", "|---|---|---|---|"]
-    lines += [f"| {row.what} | {row.figure} | {row.aim} | {'' if row.held else '**not met**'} |" for row in found]
+    for row in found:
+        cells = (row.what, row.figure, row.aim, "" if row.held else "**not met**")
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
     before, _, after = text.partition(f"{HEAD}\n")
     rest = after[after.index("\n## ") + 1 :] if "\n## " in after else ""
     whole = before.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
     return whole + ("\n" + rest if rest else "")
+
+
+def _cell(text: str) -> str:
+    """On one line, as a table needs it."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def write(path: Path, found: Sequence[Row], told: str) -> None:

@@ -22,7 +22,7 @@ from tests.node.processes.running import ROOT, _die_with_parent
 
 from .links import Faults
 from .namespaces import Namespace
-from .routers import PORT, Kind, miniupnpd, rules
+from .routers import MAPPING, NESTED, PORT, Kind, miniupnpd, rules
 
 _PREFIX = "hallmark-lab-"
 # No waiting for a neighbour's objection to an address, and no addresses but those given.
@@ -55,6 +55,10 @@ class Router:
     stages: tuple[Namespace, ...]
     machines: tuple[Machine, ...]
     link: int
+
+    def close(self) -> None:
+        """Forward no port any more. What goes over it stays."""
+        self.stages[0].run("nft", "flush", "chain", "inet", "nat", "prerouting")
 
     def forget(self) -> None:
         """Forget every mapping in use, as when it is switched off and on: connections over it are dead."""
@@ -105,14 +109,14 @@ class World:
         link = self._plug(outer, outside, f"2a02:{k:x}::1")
         outer.sysctl(_FORWARD)
         stages = [outer]
-        if kind is Kind.CARRIER:
+        if kind in NESTED:
             home = self._namespace(f"home router {k}")
             outer.join("homes", home, "wan")
             outer.ip(f"addr add 100.64.{k}.1/24 dev homes")
             home.ip(f"addr add 100.64.{k}.2/24 dev wan")
             home.ip(f"route add default via 100.64.{k}.1")
             home.sysctl(_FORWARD)
-            home.run("nft", "-f", "-", stdin=rules(Kind.EASY, ""))
+            home.run("nft", "-f", "-", stdin=rules(Kind.MAPPING if kind in MAPPING else Kind.EASY, ""))
             stages.append(home)
         outer.run("nft", "-f", "-", stdin=rules(kind, f"192.168.{k}.11"))
         inner = stages[-1]
@@ -122,8 +126,8 @@ class World:
         if v6:
             inner.ip(f"addr add 2a02:{k:x}:0:1::1/64 dev lan nodad")
         behind = [self._behind(inner, k, number, link, v6) for number in range(1, machines + 1)]
-        if kind is Kind.MAPPING:
-            self._map_on_request(outer)
+        if kind in MAPPING:
+            self._map_on_request(inner)
         return Router(kind, outside, tuple(stages), tuple(behind), link)
 
     def start(self) -> None:
@@ -215,9 +219,9 @@ class World:
         self._ending.close()
 
 
-def sweep() -> None:
-    """Remove the folders of laboratories that were killed: of these, they are all that stays."""
+def sweep(own: int = 0) -> None:
+    """Remove the folders of laboratories that were killed, and of the process `own`: all that stays of them."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if not Path(f"/proc/{pid}").exists():
+        if pid == str(own) or not Path(f"/proc/{pid}").exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -294,6 +294,13 @@ def test_a_file_that_is_no_model_is_exit_code_9(hallmark: Hallmark) -> None:
     assert "No models yet" in hallmark("model", "ls").out
 
 
+def test_no_peer_is_made_for_a_network_that_is_not_stored_here(hallmark: Hallmark, home: Path) -> None:
+    refused = hallmark("serve", "--network", "nowhere")
+    assert (refused.code, "no network named 'nowhere' is stored here" in refused.err) == (Exit.CONFIG, True)
+    assert "hallmark network add" in refused.err
+    assert not home.exists()
+
+
 def test_doctor_finds_a_peer_well_and_says_what_is_missing_without_one(hallmark: Hallmark, home: Path) -> None:
     sick = hallmark("doctor")
     assert (sick.code, "Run: hallmark init" in sick.out) == (Exit.CONFIG, True)

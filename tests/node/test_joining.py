@@ -18,10 +18,16 @@ GONE = Attempt("/ip4/192.0.2.1/tcp/1", "peer book", "refused", 0)
 REFUSED = Attempt("/ip4/192.0.2.2/tcp/1", "bootstrap", "refused", 0)
 
 
-def asking(report: list[Attempt], connected: list[str], *, hopeful: bool = False) -> Peer:
+def asking(
+    report: list[Attempt], connected: list[str], *, hopeful: bool = False, awaited: tuple[str, ...] = ()
+) -> Peer:
     """What `wait_for_peers` looks at: a peer whose tries are over, or not all of them."""
     host = SimpleNamespace(
-        connected=lambda: connected, bootstrap_report=lambda: report, is_joining=lambda: hopeful, addresses=()
+        connected=lambda: connected,
+        bootstrap_report=lambda: report,
+        is_joining=lambda: hopeful,
+        awaited=lambda: list(awaited),
+        addresses=(),
     )
     return cast(Peer, SimpleNamespace(host=host, bootstraps=1))
 
@@ -64,10 +70,16 @@ async def test_an_old_peer_that_is_up_is_waited_for_though_every_seed_has_failed
     assert connected
 
 
+async def test_a_seed_that_says_nothing_at_all_is_named_when_the_wait_is_over(autojump_clock: MockClock) -> None:  # noqa: ARG001
+    with pytest.raises(CommandError) as told:
+        await wait_for_peers(asking([], [], hopeful=True, awaited=("the first has not answered yet",)), nothing)
+    assert told.value.message == "no peer could be reached:\n  the first has not answered yet"
+
+
 async def test_a_book_full_of_peers_that_are_gone_does_not_fill_the_screen(autojump_clock: MockClock) -> None:  # noqa: ARG001
     gone = [Attempt(f"/ip4/192.0.2.1/tcp/{n}", "peer book", f"{n} is gone", 0) for n in range(200)]
     with pytest.raises(CommandError) as told:
         await wait_for_peers(asking([REFUSED, *gone], []), nothing)
     assert told.value.message.count("\n") == 10
-    assert "refused\n  0 is gone (met before)" in told.value.message
+    assert "refused\n  met before: 0 is gone" in told.value.message
     assert "and 192 more that were met before" in told.value.message

@@ -61,7 +61,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
 def test_without_a_key_the_next_step_is_init(tmp_path: Path) -> None:
     error = refusal(tmp_path / "node.key")
     assert "no peer" in error.message
-    assert error.next_step == "Run: hallmark init; or, to join a network: hallmark init --network FILE"
+    assert error.next_step == "Run: hallmark init; and to join a network, before that: hallmark network add FILE|URL"
 
 
 @pytest.mark.parametrize(

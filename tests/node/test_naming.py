@@ -127,7 +127,7 @@ def test_a_record_alone_is_ruled_on_alike() -> None:
 
 def test_the_dht_ranks_by_sequence_and_forgets_with_time() -> None:
     key, value = name_key(key_of("publisher").address, "digits"), encode(signed_name(sequence=7))
-    assert rank_in_dht(key, value, DOMAIN, NOW) == 7
+    assert rank_in_dht(key, value, DOMAIN, NOW) == (7, key_of("publisher").address)
     assert rank_in_dht(key, value, DOMAIN, NOW + 60 * MINUTE) is None
     for bad in (b"", value[:-1], announced(signed_name())):
         assert rank_in_dht(key, bad, DOMAIN, NOW) is None

@@ -179,7 +179,7 @@ def test_a_name_that_looks_like_a_cid_a_path_or_an_option_is_no_name(text: str) 
 
 def test_the_dht_holds_no_value_of_another_names_key() -> None:
     value = encode(signed_name())
-    assert rank_in_dht(name_key(PUBLISHER, "digits"), value, DOMAIN, NOW) == 1
+    assert rank_in_dht(name_key(PUBLISHER, "digits"), value, DOMAIN, NOW) == (1, PUBLISHER)
     for key in (name_key(PUBLISHER, "digit"), name_key(key_of("eve").address, "digits"), bytes(32), b""):
         assert rank_in_dht(key, value, DOMAIN, NOW) is None
     assert rank_in_dht(name_key(PUBLISHER, "digits"), encode(signed_name(domain=ELSEWHERE)), DOMAIN, NOW) is None

@@ -157,6 +157,12 @@ def test_what_is_wrong_with_a_chain_is_said(changes: dict[str, Any], says: str) 
         parse_network(written(chain=table))
 
 
+@pytest.mark.parametrize("text", ["a = " + "[" * 20_000, "a = " + "9" * 5_000, "a = {b = " * 9_999, "\0", "a"])
+def test_what_is_no_toml_is_a_sentence_too(text: str) -> None:
+    with pytest.raises(RecordError, match=r"not TOML|too deep"):
+        parse_network(text)
+
+
 def test_a_chains_rpc_is_never_quoted() -> None:
     with pytest.raises(RecordError) as refused:
         parse_network(written(chain=CHAIN | {"rpcs": ["wss://host/geheim"]}))

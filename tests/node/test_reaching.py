@@ -64,11 +64,40 @@ def test_on_loopback_alone_the_step_is_to_listen() -> None:
     assert "--listen /ip4/0.0.0.0/tcp/4001" in told["steps"][0]
 
 
+def test_a_machine_without_a_network_is_told_that_and_not_to_listen_as_it_does() -> None:
+    (step,) = describe(Reachability(Reach.LOCAL, scope="machine", listening=HOME[:1]), PORT)["steps"]
+    assert "connect it to a network" in step
+
+
 def test_before_anybody_was_asked_that_is_what_is_said() -> None:
     told = describe(Reachability(listening=HOME), PORT)
-    assert told["line"] == "not known yet: it is being checked"
-    assert "nobody has been asked" in told["checked"]
+    assert told["line"] == "not known before 3 peers, each in another network, have dialled back"
+    assert told["checked"] == ""
     assert told["steps"] == []
+
+
+def test_with_too_few_networks_to_ask_it_is_said_how_many_are_missing() -> None:
+    found = Reachability(listening=HOME, checkers=(checker(1, reached=True), checker(2, reached=True)))
+    told = describe(found, PORT)
+    assert told["line"].startswith("it seems so, at /ip4/203.0.113.7/tcp/4001; sure when 3 peers")
+    expected = "2 of 2 peers that were asked to dial back got through; 1 more in other networks is needed"
+    assert told["checked"] == expected
+
+
+def test_where_one_of_too_few_did_not_get_through_nothing_seems_so() -> None:
+    found = Reachability(listening=HOME, checkers=(checker(1, reached=True), checker(2, reached=False)))
+    assert describe(found, PORT)["line"].startswith("not known before 3 peers")
+
+
+def test_who_is_private_and_could_ask_nobody_is_told_so() -> None:
+    assert describe(Reachability(Reach.PRIVATE, listening=HOME), PORT)["checked"] == "nobody was asked to dial back"
+
+
+def test_a_private_peer_that_listens_on_this_machine_only_gets_that_step_and_no_router() -> None:
+    found = Reachability(Reach.PRIVATE, listening=HOME[:1], reason="it listens on this machine only")
+    assert describe(found, HOME[:1])["steps"] == [
+        "Listen beyond this machine: start it with --listen /ip4/0.0.0.0/tcp/4001"
+    ]
 
 
 def test_who_does_not_listen_is_told_to() -> None:

@@ -20,9 +20,9 @@ from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamErro
 from libp2p.stream_muxer.yamux.yamux import Yamux as LibraryYamux
 
 from p2p.addresses import Multiaddr
-from p2p.noise import NoiseTransport
+from p2p.noise.transport import NoiseTransport
 from p2p.standing.ledger import Ledger
-from p2p.yamux import Yamux
+from p2p.yamux.connection import Yamux
 
 from .pairs import MemoryStream, stream_pair
 

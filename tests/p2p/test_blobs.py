@@ -13,12 +13,12 @@ import trio
 import trio.testing
 
 from p2p import bounds
-from p2p.blobs import fetch_manifest, serve_blobs
-from p2p.fetching import fetch_blob
+from p2p.blobs.fetching import fetch_blob
+from p2p.blobs.protocol import fetch_manifest, serve_blobs
+from p2p.blobs.uploads import Uploads
 from p2p.host import Host
 from p2p.serving import Server
 from p2p.streams import Channel
-from p2p.uploads import Uploads
 from wire.blob import AskChunks, AskManifest, AskOutline, BlobReply, BlobRequest, ManifestReply, Outline, outline_of
 from wire.bounds import CHUNK
 from wire.canonical import encode

@@ -10,7 +10,7 @@ from libp2p.utils.varint import encode_varint_prefixed
 
 from p2p import Host, open_host
 from p2p.addresses import parse_peer
-from p2p.kademlia import id_of, is_server
+from p2p.dht.discovery import id_of, is_server
 from wire.keys import NodeKey
 
 from .test_blobs import BLOB, NETWORK
@@ -49,16 +49,12 @@ async def test_a_peer_of_release_0_1_0_is_of_the_dht() -> None:
         open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK) as new,
         open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK) as old,
     ):
-        await until(lambda: new.discovery._dht is not None and old.discovery._dht is not None)
+        await until(lambda: all(OURS in host._host.get_mux().get_protocols() for host in (new, old)))
         as_before(old)
         await new.connect(old.addresses, timeout=5)
         await until(lambda: knows(new) == 1 and knows(old) == 1)
         assert await new.provide(BLOB)
         assert await old.find_providers(BLOB) == [new.peer_id]
-        stream = await new._host.new_stream(parse_peer(old.peer_id), [PROTOCOL_ID])
-        assert stream.get_protocol() == PROTOCOL_ID
-        stream = await old._host.new_stream(parse_peer(new.peer_id), [PROTOCOL_ID])
-        assert stream.get_protocol() == OURS
 
 
 async def test_peers_of_another_network_are_not_of_this_ones_dht() -> None:
@@ -75,9 +71,7 @@ async def test_peers_of_another_network_are_not_of_this_ones_dht() -> None:
         await until(lambda: ours._host.speaks(parse_peer(foreign.peer_id)))
         await friend.connect(ours.addresses, timeout=5)
         await until(lambda: knows(ours) == 1 and knows(friend) == 1)  # and so the foreign one was looked at before
-        assert ours.discovery._dht is not None
-        assert ours.discovery._dht.routing_table.get_peer_ids() == [parse_peer(friend.peer_id)]
-        assert not await ours.discovery._dht.add_peer(parse_peer(foreign.peer_id), skip_server_mode_check=True)
+        assert list(ours.discovery.table) == [parse_peer(friend.peer_id)]
 
 
 async def test_who_meets_in_the_public_dht_does_not_serve_under_its_id() -> None:

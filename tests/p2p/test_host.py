@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.lowlevel
 from libp2p.custom_types import TProtocol
 
 from p2p import Host, bounds, open_host
@@ -147,7 +148,7 @@ async def test_connecting_to_nobody_names_each_address_and_its_cause() -> None:
                 await client.connect(targets, timeout=5)
             assert caught.value.code is ErrorCode.UNREACHABLE
             assert "/ip4/127.0.0.1/tcp/1: " in caught.value.message
-            assert "refused" in caught.value.message.lower()
+            assert "/ip4/127.0.0.1/tcp/1: connection refused" in caught.value.message
             assert "another peer answers there" in caught.value.message
         with pytest.raises(RemoteError, match="no address of it is known"):
             await ask(client, nobody)
@@ -169,6 +170,24 @@ async def test_a_peer_that_was_learnt_is_reached_by_its_id() -> None:
         await ask(client, server.peer_id)
         with pytest.raises(RemoteError, match="itself"):
             await ask(client, client.peer_id)
+
+
+async def test_who_is_refused_is_told_that_somebody_answers_and_hangs_up() -> None:
+    async with (
+        open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK) as server,
+        open_host(NodeKey.generate(), NETWORK, listen=[]) as client,
+    ):
+        server.ban(client.peer_id, 60)
+
+        async def knock() -> None:
+            for _ in range(50):  # its end may come a moment after the connection
+                await client.connect(server.addresses)
+                await until(lambda: not client.connected())
+
+        with pytest.raises(RemoteError) as caught:
+            await knock()
+        place = server.addresses[0].rsplit("/p2p/", 1)[0]
+        assert f"({place}: it answers, and ends the connection at once)" in caught.value.message
 
 
 async def test_bootstraps_are_joined_saved_and_reported(tmp_path: Path) -> None:

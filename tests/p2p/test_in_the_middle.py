@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamError
 
 from p2p import Host, open_host
-from p2p.yamux import Yamux
+from p2p.yamux.connection import Yamux
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 

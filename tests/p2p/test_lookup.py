@@ -66,3 +66,36 @@ def test_nobody_to_ask_is_done_at_once() -> None:
     lookup = Lookup(b"key", [ME], ME)
     assert lookup.done
     assert lookup.closest() == []
+
+
+def test_others_are_asked_beside_those_who_are_silent() -> None:
+    """Half of those known are dead and say nothing: the rest are asked all the same, and waited for alone."""
+    peers = [ID(b"peer %d" % n) for n in range(2 * bounds.LOOKUP_AT_ONCE)]
+    lookup = Lookup(b"key", peers, ME)
+    first = [lookup.next() for _ in range(bounds.LOOKUP_AT_ONCE)]
+    assert lookup.next() is None
+    for peer in first:
+        assert peer is not None
+        lookup.lags(peer)
+    second = [lookup.next() for _ in range(bounds.LOOKUP_AT_ONCE)]
+    assert {*first, *second} == set(peers)
+    assert not lookup.lagging
+    for peer in second:
+        assert peer is not None
+        lookup.answered(peer, [])
+    assert lookup.lagging
+    assert not lookup.done
+    late = first[0]
+    assert late is not None
+    lookup.answered(late, [])  # one that was only slow counts
+    assert late in lookup.closest()
+    for peer in first[1:]:
+        assert peer is not None
+        lookup.failed(peer)
+    assert lookup.done
+
+
+def test_who_is_not_asked_does_not_lag() -> None:
+    lookup = Lookup(b"key", [ID(b"peer")], ME)
+    lookup.lags(ID(b"peer"))
+    assert not lookup.lagging

@@ -18,10 +18,11 @@ from libp2p.security.noise.exceptions import InvalidSignature, NoiseFailure, Pee
 from libp2p.security.noise.messages import NoiseHandshakePayload
 from noise.connection import Keypair, NoiseConnection
 
-from p2p import bounds, noise_cipher
-from p2p.noise import NoiseTransport
-from p2p.noise_cipher import PLAIN, Opener, Sealer, nonce
-from p2p.noise_handshake import PROTOCOL, Handshake
+from p2p import bounds
+from p2p.noise import cipher as noise_cipher
+from p2p.noise.cipher import PLAIN, Opener, Sealer, nonce
+from p2p.noise.handshake import PROTOCOL, Handshake
+from p2p.noise.transport import NoiseTransport
 
 from .muxers import LEFT, RIGHT, in_memory, over_tcp, secured, security
 

@@ -22,9 +22,9 @@ from multiaddr import Multiaddr
 
 from p2p import Host, bounds, open_host
 from p2p.joining.seeds import resolve
-from p2p.reach.places import Places, Scope
+from p2p.reach.places import Places, Scope, tellable
 from p2p.rendezvous.amino import open_amino
-from p2p.rendezvous.place import cid_of, dialable, key_of, read_seed, tellable, usable_seed
+from p2p.rendezvous.place import cid_of, dialable, key_of, read_seed, usable_seed
 from p2p.rendezvous.schedule import Errand, Schedule
 from p2p.rendezvous.service import Rendezvous
 from p2p.standing.ranges import Ranges, wide_range_of
@@ -193,7 +193,7 @@ def naming(addresses: Sequence[str], count: int = 1) -> Message:
 async def public_peer(handler: Callable[[INetStream], Awaitable[None]]) -> AsyncIterator[Host]:
     """A peer of the public network that handles what is asked of it like this."""
     async with open_host(NodeKey.generate(), PUBLIC, listen=LOOPBACK) as host:
-        await until(lambda: host.discovery._dht is not None)
+        await until(lambda: PROTOCOL_ID in host._host.get_mux().get_protocols())
         host._host.set_stream_handler(PROTOCOL_ID, handler)
         yield host
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from p2p import bounds
-from p2p.transfer import Action, Ask, Cut, Finish, Say, Store, Transfer
+from p2p.blobs.transfer import Action, Ask, Cut, Finish, Say, Store, Transfer
 from wire.bounds import CHUNK
 from wire.errors import ErrorCode, RemoteError
 

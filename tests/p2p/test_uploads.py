@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2p import bounds
-from p2p.blobs import serve_blobs
+from p2p.blobs.protocol import serve_blobs
+from p2p.blobs.uploads import Budget, Turns, Uploads
 from p2p.serving import Server
 from p2p.streams import Channel
-from p2p.uploads import Budget, Turns, Uploads
 from wire.blob import AskChunks
 from wire.bounds import CHUNK
 from wire.errors import RemoteError

@@ -8,15 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 import trio
 from libp2p.abc import INetStream
-from libp2p.custom_types import TProtocol
-from libp2p.kad_dht.common import PROTOCOL_ID
 from libp2p.kad_dht.pb.kademlia_pb2 import Message, Record
 from libp2p.network.stream.exceptions import StreamReset
 from libp2p.utils.varint import encode_varint_prefixed
 
 from p2p import Host, bounds, open_host
 from p2p.addresses import parse_peer
-from p2p.records import name_of
+from p2p.dht.discovery import LEGACY, id_of
+from p2p.dht.records import name_of
 from wire.keys import NodeKey
 
 from .test_blobs import NETWORK
@@ -26,11 +25,16 @@ from .test_records import KEY, OTHER, judge, record
 
 def knows(host: Host) -> int:
     """How many peers are in the host's routing table."""
-    return host.discovery._dht.get_routing_table_size() if host.discovery._dht is not None else 0
+    return len(host.discovery.table)
 
 
 def held(host: Host, key: bytes = KEY) -> bytes | None:
-    return host.discovery._records.newest(name_of(key))
+    return host.discovery.records.newest(name_of(key), trio.current_time())
+
+
+def hold(host: Host, value: bytes, key: bytes = KEY) -> None:
+    """Have the host hold a record."""
+    assert host.discovery.records.offer(name_of(key), value, "", trio.current_time())
 
 
 @asynccontextmanager
@@ -73,8 +77,8 @@ async def test_the_newer_wins_and_an_older_is_not_put() -> None:
 async def test_of_two_records_in_the_network_the_newer_is_found_and_kept() -> None:
     async with network(8) as hosts:
         for host in hosts[:7]:  # most of the network, who asks among them, has the old one
-            assert host.discovery._records.offer(name_of(KEY), record(1))
-        hosts[7].discovery._records.offer(name_of(KEY), record(2))
+            hold(host, record(1))
+        hold(hosts[7], record(2))
         assert await hosts[1].get_record(KEY) == record(2)
         assert held(hosts[1]) == record(2)
         # one that does not know there is a newer one learns it before it troubles anybody with its own
@@ -95,7 +99,7 @@ async def test_a_record_is_put_again_by_its_owner(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(bounds, "RECORD_EVERY", 0.0)
     async with network(2) as (owner, other):
         assert await owner.put_record(KEY, record(1))
-        other.discovery._records.remove(name_of(KEY))
+        other.discovery.records.remove(name_of(KEY))
         owner.discovery.heard_of(other.peer_id)  # a round begins when anything happens
         await until(lambda: held(other) == record(1))
 
@@ -111,7 +115,7 @@ async def test_records_that_nobody_would_take_are_an_error_of_the_callers() -> N
 async def test_nothing_that_is_refused_is_put_into_a_peer() -> None:
     name = name_of(KEY)
     async with network(2) as (host, attacker):
-        assert host.discovery._records.offer(name, record(5))
+        hold(host, record(5))
         for key, inner, value in (
             (name, name, record(4)),
             (name, name, b"garbage"),
@@ -125,15 +129,15 @@ async def test_nothing_that_is_refused_is_put_into_a_peer() -> None:
             message = Message(type=Message.PUT_VALUE, key=key, record=Record(key=inner, value=value))
             await said(attacker, host, message.SerializeToString())
             assert held(host) == record(5)
-            assert host.discovery._records.size() == 1
+            assert len(host.discovery.records) == 1
         with pytest.raises(StreamReset):  # refused at its length, and not taken first
-            await raw(attacker, host.peer_id, TProtocol(PROTOCOL_ID), encode_varint_prefixed(bytes(30 << 20)))
+            await raw(attacker, host.peer_id, id_of(NETWORK), encode_varint_prefixed(bytes(30 << 20)))
         assert await attacker.get_record(KEY) == record(5)
 
 
 async def said(host: Host, to: Host, message: bytes) -> bytes:
     """Send one DHT message and read to the end of the answer, or of the stream."""
-    stream = await host._host.new_stream(parse_peer(to.peer_id), [TProtocol(PROTOCOL_ID)])
+    stream = await host._host.new_stream(parse_peer(to.peer_id), [id_of(NETWORK)])
     answer = b""
     with trio.move_on_after(5):
         try:
@@ -192,8 +196,9 @@ LIARS: Sequence[Callable[[INetStream], Awaitable[None]]] = (
 async def test_a_lying_peer_of_the_dht_changes_no_answer(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "RECORD_PATIENCE", 0.5)
     async with network(3) as (asker, honest, liar):
-        liar._host.set_stream_handler(TProtocol(PROTOCOL_ID), LIARS[number])
-        honest.discovery._records.offer(name_of(KEY), record(2))
+        for protocol in (id_of(NETWORK), LEGACY):
+            liar._host.set_stream_handler(protocol, LIARS[number])
+        hold(honest, record(2))
         with trio.fail_after(bounds.LOOKUP_TIMEOUT):
             assert await asker.get_record(KEY) == record(2)
             assert await asker.put_record(KEY, record(3))
@@ -202,8 +207,8 @@ async def test_a_lying_peer_of_the_dht_changes_no_answer(number: int, monkeypatc
 
 async def test_silent_streams_of_one_keep_nobody_else_from_the_dht() -> None:
     async with network(3) as (host, attacker, honest):
-        host.discovery._records.offer(name_of(KEY), record(1))
+        hold(host, record(1))
         for _ in range(40):  # the library serves twelve streams at once, for ever
             with suppress(Exception):  # those over the bound are reset, which the library tells in many ways
-                await raw(attacker, host.peer_id, TProtocol(PROTOCOL_ID), b"")
+                await raw(attacker, host.peer_id, id_of(NETWORK), b"")
         assert await honest.get_record(KEY) == record(1)

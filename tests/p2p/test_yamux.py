@@ -17,10 +17,10 @@ from libp2p.stream_muxer.exceptions import (
 )
 
 from p2p import bounds
-from p2p.frames_yamux import Flag, Header, Kind
-from p2p.windows import FIRST_WINDOW
-from p2p.yamux import Yamux
-from p2p.yamux_machine import NORMAL, PROTOCOL_ERROR
+from p2p.yamux.connection import Yamux
+from p2p.yamux.frames import Flag, Header, Kind
+from p2p.yamux.machine import NORMAL, PROTOCOL_ERROR
+from p2p.yamux.windows import FIRST_WINDOW
 
 from .muxers import LEFT, MEGABYTE, RIGHT, exactly, muxed, opened, over_tcp, secured, security, serve, there_and_back
 

@@ -15,7 +15,7 @@ import trio.testing
 from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamEOF
 
 from p2p import bounds
-from p2p.windows import FIRST_WINDOW
+from p2p.yamux.windows import FIRST_WINDOW
 
 from .muxers import MEGABYTE, echo, exactly, muxed, opened, over_tcp, serve, there_and_back
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2p import bounds
-from p2p.frames_yamux import HEADER, Flag, FrameReader, Header, Kind, Piece, ProtocolError
-from p2p.windows import FIRST_WINDOW, Budget, Flow, Inbox
-from p2p.yamux_machine import Machine
+from p2p.yamux.frames import HEADER, Flag, FrameReader, Header, Kind, Piece, ProtocolError
+from p2p.yamux.machine import Machine
+from p2p.yamux.windows import FIRST_WINDOW, Budget, Flow, Inbox
 
 DATA, UPDATE, PING, AWAY = Kind
 SYN, ACK, FIN, RST = Flag.SYN, Flag.ACK, Flag.FIN, Flag.RST

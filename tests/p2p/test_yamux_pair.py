@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from p2p import bounds
-from p2p.windows import FIRST_WINDOW, Flow
-from p2p.yamux_machine import Machine
+from p2p.yamux.machine import Machine
+from p2p.yamux.windows import FIRST_WINDOW, Flow
 
 
 class Pair(RuleBasedStateMachine):

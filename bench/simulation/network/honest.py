@@ -1,6 +1,6 @@
 """An honest peer: the product's machines, with simulated links where the real ones have streams.
 
-What stands around them follows the product's thin code: `p2p/gossip/service.py`, `p2p/joining`, `p2p/discovery.py`.
+What stands around them follows the product's thin code: `p2p/gossip/service.py`, `p2p/joining`, `p2p/dht/discovery.py`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 OFFERS = "offers"
 MODELS = 32  # that one provider offers, by turns
 OFFER_LIFE = 180.0  # seconds, as `node.bounds.OFFER_LIFE_MS`
-REFRESH_EVERY = 60.0  # seconds between two looks into the DHT, as in `p2p/discovery.py`
+REFRESH_EVERY = 60.0  # seconds between two looks into the DHT, as in `p2p/dht/discovery.py`
 # Nominal processor time, so that a run depends on nothing but its seed.
 NEW_US, COPY_US, CONTROL_US = 300, 40, 40  # a message that is new, one that is known, an RPC's other parts
 

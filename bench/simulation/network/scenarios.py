@@ -95,7 +95,7 @@ def _acquaint(run: Run, attacker: Honest) -> None:
 
 # Attackers that spam have good offers too, three quarters of all, and refuse who asks: four of them in a row are tried.
 CROWDED = Limits(answered=0.55)
-HOMES = Limits(p99_ms=800)  # a private peer has public neighbours alone, whose meshes are soon full
+HOMES = Limits(p99_ms=600)  # a private peer has public neighbours alone, whose meshes are soon full
 ALL = [
     Scenario("calm", "Nobody attacks; every link takes 25 ms."),
     Scenario(

@@ -7,10 +7,10 @@ with a share of the stake can do, is another simulation: [committees.md](committ
 The product's own machines decide: who is dialled (`p2p/joining/company.py`, `p2p/joining/peerbook.py`), who is let in
 and who leaves for it (`p2p/standing/doorkeeper.py`), what is held against whom (`p2p/standing/score.py`), who is told
 what (`p2p/gossip/mesh.py`), what is admitted (`p2p/gossip/gate.py`), whom a lookup asks (`p2p/lookup.py`), which piece
-of a model is asked of whom (`p2p/transfer.py`), who believes to be reachable (`p2p/reach/machine.py`), which relay
-gives what to whom (`p2p/relay/reserving.py`, `p2p/relay/limits.py`), and what a committee finds (`verify/round.py`).
-Links are TCP's: a message waits for those before it, and what is lost is sent again after 200 ms. A signature is a bit
-that says whether it is good.
+of a model is asked of whom (`p2p/blobs/transfer.py`), who believes to be reachable (`p2p/reach/machine.py`), which
+relay gives what to whom (`p2p/relay/reserving.py`, `p2p/relay/limits.py`), and what a committee finds
+(`verify/round.py`). Links are TCP's: a message waits for those before it, and what is lost is sent again after 200 ms.
+A signature is a bit that says whether it is good.
 
 A tenth of the honest peers says offers, four in a second together. There are a quarter as many attackers, 25 in each
 range of addresses, who hold as many connections as they are let. Links take 25 ms and 2% of jitter, and carry 100

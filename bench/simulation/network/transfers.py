@@ -9,7 +9,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from p2p.transfer import Ask, Cut, Finish, Store, Transfer
+from p2p.blobs.transfer import Ask, Cut, Finish, Store, Transfer
 from wire.bounds import CHUNK
 from wire.errors import ErrorCode, RemoteError
 

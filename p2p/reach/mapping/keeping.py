@@ -24,13 +24,14 @@ async def first_mapped(ports: Sequence[Port]) -> tuple[Port, Grant]:
     Not side by side: most routers speak several of the protocols and have one table, so that whoever comes second
     takes the mapping over, and ends it when it gives up.
     """
-    reasons: list[str] = []
+    refused: list[NoMapping] = []
     for port in ports:
         try:
             return port, await port.map()
         except NoMapping as error:
-            reasons.append(str(error))
-    raise NoMapping("; ".join(reasons) or "no router is known")
+            refused.append(error)
+    told = next((error for error in refused if error.outside is not None), NoMapping(""))
+    raise NoMapping("; ".join(map(str, refused)) or "no router is known", told.router, told.outside)
 
 
 class Keeper:
@@ -56,7 +57,7 @@ class Keeper:
                     log.info("no port is mapped: %s", error)
                     if mapped is not None:  # a router that started anew has forgotten, and knows it again soon
                         wait = bounds.MAPPING_RETRY
-                    mapped, found = None, Mapped(trouble=str(error))
+                    mapped, found = None, Mapped(trouble=self._explained(error))
                 self._report(found)
                 await pause(wait)
         finally:
@@ -69,11 +70,26 @@ class Keeper:
 
     def _judged(self, port: Port, grant: Grant) -> Mapped:
         by = f"{port.name}, router {port.router}" if port.router else port.name
+        if why := self._not_public(grant.ip):
+            return Mapped(
+                "", by, f"the router at {port.router} maps the port, but has no public address itself ({why})"
+            )
         ip = read_ip(grant.ip)
-        if ip is not None and self._places.scope(ip) is Scope.GLOBAL:
-            return Mapped(written(ip, grant.port), by)
-        if ip is not None and ip.version == 4 and ip in _CARRIERS:
-            why = f"{ip} is its provider's: there is a carrier's NAT behind it"
-        else:
-            why = f"{grant.ip or 'it'} is not public: there is another router behind it"
-        return Mapped("", by, f"the router at {port.router} maps the port, but has no public address itself ({why})")
+        assert ip is not None  # else it is not public
+        return Mapped(written(ip, grant.port), by)
+
+    def _explained(self, error: NoMapping) -> str:
+        """Why a router refuses; many do so because they stand behind another one, and say no more than `no`."""
+        why = self._not_public(error.outside) if error.outside is not None else ""
+        return f"{error}: the router at {error.router} has no public address itself ({why})" if why else str(error)
+
+    def _not_public(self, outside: str) -> str:
+        """Why nobody is reached at a router's own address; "" when strangers may be."""
+        ip = read_ip(outside)
+        if ip is None or ip.is_unspecified:
+            return "it names none: there is another router behind it, or a carrier's NAT"
+        if self._places.scope(ip) is Scope.GLOBAL:
+            return ""
+        if ip.version == 4 and ip in _CARRIERS:
+            return f"{ip} is its provider's: there is a carrier's NAT behind it"
+        return f"{ip} is not public: there is another router behind it"

@@ -18,7 +18,14 @@ T = TypeVar("T")
 
 
 class NoMapping(Exception):
-    """Its text says why, with the router's or the protocol's name in it."""
+    """Its text says why, with the router's or the protocol's name in it.
+
+    `outside`: the refusing router's own address, as it says, "" where it says that it has none; None: it was not asked.
+    """
+
+    def __init__(self, text: str, router: str = "", outside: str | None = None) -> None:
+        super().__init__(text)
+        self.router, self.outside = router, outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ class UpnpPort:
                 if self._given_up:
                     self._unmap()
                 return Grant(ip, external, float(life or bounds.MAPPING_LIFE))
-        raise NoMapping(f"the router at {self.router} refuses over UPnP ({failure})") from failure
+        raise NoMapping(f"the router at {self.router} refuses over UPnP ({failure})", self.router, ip) from failure
 
     def _find(self) -> Any:
         import miniupnpc  # type: ignore[import-not-found]  # few peers ever ask a router

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..table import Row
-from . import dht, flood, laboratory, outages, pairs, people, reach, weather
+from . import dht, flood, laboratory, outages, pairs, people, quorum, reach, six, weather
 from .skipped import Skipped as Skipped
 
 SCENARIOS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "laboratory": laboratory.run,
     "reach": reach.run,
+    "closed": reach.closed,
     "people": people.run,
+    "quorum": quorum.run,
     "lan": pairs.lan,
     "pairs": pairs.every,
     "punched": pairs.punched,
+    "six": six.run,
     "relay-dies": outages.one,
     "relays-down": outages.all_of_them,
     "weather": weather.run,
@@ -22,3 +25,5 @@ SCENARIOS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "flood": flood.run,
     "ban": flood.ban,
 }
+
+WAITING = ("closed", "relays-down")  # those in which peers do next to nothing for minutes

@@ -17,7 +17,7 @@ _SHARE = 0.95
 
 def run(quick: bool) -> Iterator[Row]:
     """Half of forty DHT peers are killed at once; keys of the living are asked for."""
-    count = 16 if quick else _PEERS
+    count = 10 if quick else _PEERS
     with World(delay=0.02) as world, crew(world) as peers:
         machines = world.add_public(count + 1)
         world.start()

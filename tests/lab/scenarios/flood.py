@@ -1,8 +1,9 @@
-"""Two peers that mean harm flood an honest one: others are served meanwhile, and whom it refuses stays refused."""
+"""Peers that mean harm flood an honest one: others are served meanwhile, and whom it refuses stays refused."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,14 +20,16 @@ from ..table import Row
 from ..world import Machine, World
 
 _P99 = 2.0  # seconds
+_FLOODERS = 6
+_NICE = 5  # they have machines of their own in the world, and share two cores with their victim here
 
 
 def run(quick: bool) -> Iterator[Row]:
-    """Rubbish in gossip, broken-off streams and silent connections, as fast as two peers can; honest ones ask on."""
+    """Six peers flood all that a relay serves, as fast as they can; honest ones ask on."""
     with World() as world, crew(world) as peers, ExitStack() as ending:
-        target_machine, honest_machine, third_machine, *bad_machines = world.add_public(5)
+        target_machine, honest_machine, third_machine, *bad_machines = world.add_public(3 + _FLOODERS)
         world.start()
-        target = peers.add(target_machine)
+        target = peers.add(target_machine, relay=True)
         asker = peers.add(honest_machine, bootstraps=[target.address])
         other = peers.add(third_machine, bootstraps=[target.address])
         peers.wait()
@@ -38,7 +41,7 @@ def run(quick: bool) -> Iterator[Row]:
         wait_for(lambda: all(_counts(flood).get("sockets") for flood in floods), "a flood", 30)
         before = target.status()["cpu"]
         began, took, sent = time.monotonic(), [], 0
-        while time.monotonic() - began < (10 if quick else 30):
+        while time.monotonic() - began < (15 if quick else 30):
             took += asker.ask("echo", peer=target.peer_id, within=30)["took"]
             if len(took) % 5 == 0:
                 other.ask("say", topic="lab", number=sent)
@@ -51,9 +54,11 @@ def run(quick: bool) -> Iterator[Row]:
         counts = [_counts(flood) for flood in floods]
         got = ", ".join(
             f"{sum(c.get(what, 0) for c in counts):,} {what}"
-            for what in ("identities", "messages", "streams", "sockets")
+            for what in ("identities", "messages", "streams", "sockets", "malformed inputs")
         )
         p99, quiet = percentile(took, 99), percentile(calm, 99)
+        protocols = {what.removeprefix("rounds on ") for c in counts for what in c if what.startswith("rounds on ")}
+        got += f" on {len(protocols)} protocols"
         yield Row("a flood: honest exchanges, p99", f"{p99:.2f} s (calm: {quiet:.2f}); {got}", "2 s", p99 < _P99)
         yield Row("a flood: honest messages heard", f"{len(heard)} of {sent}", "all", len(heard) == sent)
         yield Row("a flood: processor of who is flooded", f"{share:.0f}% of a core", "told", True)
@@ -106,6 +111,7 @@ def _flood(machine: Machine, targets: list[str], folder: Path, ending: ExitStack
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
+    os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
     ending.callback(process.wait)
     ending.callback(process.kill)
     return said

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 from ..needs import lacks_mapping
-from ..routers import PORT, Kind
+from ..routers import MAPPING, PORT, Kind
 from ..table import Row
 from ..world import Machine, Router, World
 
@@ -20,7 +20,7 @@ def run(quick: bool) -> Iterator[Row]:  # noqa: ARG001 — it is quick
     """Links delay and lose as told, and each router maps and filters as its kind does."""
     with World(delay=0.025) as world:
         here, there, other = world.add_public(3)
-        kinds = [kind for kind in Kind if kind is not Kind.MAPPING or not lacks_mapping()]
+        kinds = [kind for kind in Kind if kind not in MAPPING or not lacks_mapping()]
         routers = [world.add_router(kind) for kind in kinds]
         second = world.add_router(Kind.EASY)
         world.start()
@@ -119,6 +119,7 @@ def _nat(router: Router, there: Machine, other: Machine) -> Row:
         Kind.REJECTING: ("one port", "refused", True),
         Kind.SYMMETRIC: ("a port each", "kept out", True),
         Kind.CARRIER: ("a port each", "kept out", True),
+        Kind.SHARED: ("a port each", "kept out", True),
         Kind.FORWARDED: ("one port", "let in", True),
         Kind.NO_UDP: ("one port", "kept out", False),
     }.get(router.kind, ("one port", "kept out", True))

@@ -6,19 +6,16 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
-from node.datadir import DataDir
 from node.keyfile import load_key
-from node.local import keep_network
 from node.networkfile import new_network
 from tests.node.processes import made
-from tests.node.processes.running import Ended, Node, hallmark, settle
-from wire.network import Network
+from tests.node.processes.running import Ended, Node, settle
 
-from ..lean import EVERYWHERE, wait_for
+from ..lean import wait_for
 from ..routers import Kind
 from ..table import Row
+from ..whole import serving, standing, typed
 from ..world import Machine, World
 
 _ROW = "[[1.0, 2.0, 3.0, 4.0]]"
@@ -35,16 +32,16 @@ def run(quick: bool) -> Iterator[Row]:  # noqa: ARG001 — it is quick
         whole = [f"{machine.address}/p2p/{key.peer_id}" for machine, key in zip(machines, keys, strict=True)]
         network = new_network("lab", [keys[0].peer_id], bootstraps=whole)
         for machine, place in zip(machines, places, strict=True):
-            _node(machine, place, network, ("hub", "relay"), ending)
-        provider = _node(
+            serving(machine, place, network, ("hub", "relay"), ending)
+        provider = serving(
             provider_router.machines[0], settle(world.folder / "provider"), network, ("hub", "provider"), ending
         )
         model = made.save(made.logarithm(), world.folder / "logs.onnx")
         words = ("model", "add", model, "--name", "logs", "--licence", "MIT", "--version", "1.0.0", "--json")
-        added = _typed(provider_router.machines[0], provider.directory, *words)
+        added = typed(provider_router.machines[0], provider.directory, *words)
         cid = added.json["cid"]
         yield _told(provider)
-        doctor = _typed(provider_router.machines[0], provider.directory, "doctor", "--json")
+        doctor = typed(provider_router.machines[0], provider.directory, "doctor", "--json")
         finding = json.loads(doctor.out.splitlines()[0])
         own = provider_router.machines[0].v4
         steps = f"{finding['detail']} {finding['mend']}"
@@ -58,37 +55,22 @@ def run(quick: bool) -> Iterator[Row]:  # noqa: ARG001 — it is quick
         )
         client, where = settle(world.folder / "client", network), client_router.machines[0]
         began = time.monotonic()
-        pulled = _typed(where, client, "model", "pull", cid, "--json")
+        pulled = typed(where, client, "model", "pull", cid, "--json")
         yield _done("hallmark model pull, NAT to NAT", pulled, began)
         began = time.monotonic()
-        asked = _typed(where, client, "infer", cid, "--input", f"x={_ROW}", "--json")
+        asked = typed(where, client, "infer", cid, "--input", f"x={_ROW}", "--json")
         yield _done("hallmark infer, NAT to NAT", asked, began)
-        other = _node(where, client, network, ("hub",), ending)
-        _typed(where, client, "infer", cid, "--input", f"x={_ROW}", "--json")
+        other = serving(where, client, network, ("hub",), ending)
+        typed(where, client, "infer", cid, "--input", f"x={_ROW}", "--json")
         yield _seen(where, other, provider)
-
-
-def _node(machine: Machine, place: DataDir, network: Network, roles: tuple[str, ...], ending: ExitStack) -> Node:
-    keep_network(place, network)
-    place.config.write_text(f'listen = ["{EVERYWHERE[0]}"]\n')
-    node = Node(place, load_key(place.key), roles)
-    ending.callback(node.kill)
-    with machine.network.inside():
-        node.start()
-    return node
-
-
-def _typed(machine: Machine, place: DataDir, *words: str | Path) -> Ended:
-    with machine.network.inside():
-        return hallmark(*words, directory=place)
 
 
 def _told(node: Node) -> Row:
     """The first thing that `serve` says, as it stands a minute later at most."""
 
     def private() -> str:
-        reach = [event for event in node.events() if event["event"] == "reach"]
-        return str(reach[-1]["line"]) if reach[-1]["state"] == "private" and reach[-1]["relays"] else ""
+        reach = standing(node)
+        return str(reach["line"]) if reach["state"] == "private" and reach["relays"] else ""
 
     first = node.events()[0]["event"]
     line, took = wait_for(private, f"a place at a relay: {node.events()}", 90)
@@ -107,7 +89,7 @@ def _seen(where: Machine, node: Node, provider: Node) -> Row:
     """`hallmark peers` of a node that has asked the provider something over a relay."""
 
     def way() -> str:
-        listed = _typed(where, node.directory, "peers", "--json")
+        listed = typed(where, node.directory, "peers", "--json")
         rows = {row["peer_id"]: row for row in listed.json["peers"]} if not listed.code else {}
         row = rows.get(provider.key.peer_id, {})
         return f"{row['way']} via …{row['via'][-6:]}" if row.get("via") else str(row.get("way", ""))

@@ -40,6 +40,18 @@ def test_a_file_is_shown_stored_and_then_served_by_its_name_from_a_clean_directo
     assert [place.name for place in (home / "networks").glob("*.toml")] == ["scene.toml"]  # and no network of its own
 
 
+def test_a_peer_that_is_made_for_an_added_network_does_not_call_it_its_own(hallmark: Hallmark) -> None:
+    assert hallmark("network", "add", written(text_of(FIRST))).code == 0
+    assert "Network  scene: " in hallmark("init").out
+
+
+def test_a_network_whose_file_is_signed_for_the_first_time_is_followed_by_hand(hallmark: Hallmark, home: Path) -> None:
+    assert hallmark("network", "add", written(show_network(bent(FIRST, publisher=None, version=0)))).code == 0
+    signed = hallmark("network", "add", written(text_of(FIRST), "signed.toml"))
+    assert (signed.code, "version 1, signed" in signed.out) == (0, True), signed.err
+    assert load_network(home / "networks" / "scene.toml") == FIRST
+
+
 def test_a_publisher_that_is_asked_for_must_have_signed(hallmark: Hallmark) -> None:
     right, wrong = show_address(PUBLISHER.address), show_address(STRANGER.address)
     place = written(text_of(FIRST))
@@ -53,7 +65,7 @@ def test_a_publisher_that_is_asked_for_must_have_signed(hallmark: Hallmark) -> N
 def test_a_file_that_was_changed_after_it_was_signed_is_refused(hallmark: Hallmark, home: Path) -> None:
     text = text_of(FIRST).replace("committee_size = 16", "committee_size = 1")
     refused = hallmark("network", "add", written(text))
-    assert (refused.code, "signed by another" in refused.err) == (Exit.CONFIG, True)
+    assert (refused.code, "or was changed since" in refused.err) == (Exit.CONFIG, True)
     assert not (home / "networks").exists()
 
 
@@ -73,6 +85,7 @@ def test_an_older_file_of_the_network_leaves_the_newer_one(hallmark: Hallmark, h
     assert hallmark("network", "add", written(text_of(changed(FIRST)))).code == 0
     kept = hallmark("network", "add", written(text_of(FIRST), "old.toml"))
     assert (kept.code, "is stored" in kept.out and "stays" in kept.out) == (0, True)
+    assert "not signed" not in kept.out
     assert load_network(home / "networks" / "scene.toml").version == 2
 
 

@@ -114,7 +114,12 @@ def hallmark(*arguments: object, directory: DataDir | None = None) -> Ended:
     words = ["-m", "node.cli", *map(str, arguments)]
     if directory is not None:
         words += ["--data-dir", str(directory.path)]
-    process = launch(words, subprocess.PIPE, subprocess.PIPE)
+    return to_its_end(words)
+
+
+def to_its_end(arguments: Sequence[str]) -> Ended:
+    """Run `python` with `arguments` until it ends."""
+    process = launch(arguments, subprocess.PIPE, subprocess.PIPE)
     try:
         out, err = process.communicate(timeout=PATIENCE)
     finally:

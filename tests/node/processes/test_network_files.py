@@ -15,7 +15,7 @@ from wire.keys import NodeKey, show_address
 from wire.network import Network
 from wire.networkfile import sign_file
 
-from .running import Node, eventually, hallmark, settle
+from .running import Node, eventually, hallmark, settle, until
 
 
 def test_a_newcomer_joins_by_a_signed_file_and_hears_of_the_next_one(tmp_path: Path) -> None:
@@ -39,6 +39,7 @@ def test_a_newcomer_joins_by_a_signed_file_and_hears_of_the_next_one(tmp_path: P
         assert (added.code, added.json["signed"], added.json["taken"]) == (0, True, False), added.said
         b.start()  # with nothing but the name: its seed stands in the file
         trio.run(partial(eventually, partial(_knows, b, a), "the founder, at the newcomer"))
+        until(lambda: [e for e in b.events() if e["event"] == "joined"], "the newcomer's word that it has joined")
         assert [place.stem for place in newcomer.networks.glob("*.toml")] == ["town"]
 
         third = publish(bent(second, relays=(a.address,)))

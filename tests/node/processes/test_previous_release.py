@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from wire.name import name_key
 from wire.network import Network
 
 from . import before, made
-from .running import PATIENCE, Ended, Event, Node, eventually, hallmark, launch, settle
+from .running import Ended, Event, Node, eventually, hallmark, settle, to_its_end
 from .town import add
 
 X = f"x={json.dumps([made.ROW])}"
@@ -50,14 +49,7 @@ class Mixed:
 
     def ask_as_old(self, *words: object) -> Ended:
         """A command of the previous release, in its node's data directory."""
-        arguments = [*self.program, *map(str, words), "--data-dir", str(self.old.directory.path)]
-        process = launch(arguments, subprocess.PIPE, subprocess.PIPE)
-        try:
-            out, err = process.communicate(timeout=PATIENCE)
-        finally:
-            process.kill()
-            process.wait()
-        return Ended(process.returncode, out.decode(), err.decode())
+        return to_its_end([*self.program, *map(str, words), "--data-dir", str(self.old.directory.path)])
 
     def owner(self, node: Node) -> str:
         return show_address(node.key.address)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 
 from node.datadir import DataDir
 from node.keyfile import load_key
+from wire.keys import NodeKey
 
 from .running import PATIENCE, Event, Node, alive, hallmark, launch, until
 
@@ -38,14 +41,35 @@ def test_ready_then_one_signal_drains_and_ends_well(node: Node, number: signal.S
     assert ready["network"] == "home"
     assert ready["addresses"]
     assert all(a.endswith(f"/p2p/{node.key.peer_id}") for a in ready["addresses"])
-    socket = node.directory.socket.stat()
-    assert (stat.S_ISSOCK(socket.st_mode), stat.S_IMODE(socket.st_mode)) == (True, 0o600)
+    control = node.directory.socket.stat()
+    assert (stat.S_ISSOCK(control.st_mode), stat.S_IMODE(control.st_mode)) == (True, 0o600)
     node.send(number)
     assert node.wait() == 0, node.words()
     assert [e["event"] for e in node.events()] == ["reach", "ready", "draining", "stopped"]
     assert node.events()[-1]["hurried"] is False
     assert not node.directory.socket.exists()
     assert "Traceback" not in node.words()
+
+
+def test_who_finds_nobody_says_whom_it_tried_and_why_that_failed(node: Node) -> None:
+    away = f"/ip4/127.0.0.1/tcp/1/p2p/{NodeKey.generate().peer_id}"
+    node.start(away)
+    told = until(lambda: [e for e in node.events() if e["event"] == "alone"], "a word on being alone")
+    (failure,) = told[0]["failures"]
+    assert "/ip4/127.0.0.1/tcp/1: connection refused" in failure
+    asked = node.run("doctor", "--json")
+    (peers,) = [f for f in map(json.loads, asked.out.splitlines()) if f["name"] == "peers"]
+    assert (asked.code, peers["ok"]) == (3, False)
+    assert failure in peers["detail"]
+
+
+def test_an_address_that_cannot_be_listened_on_is_told_in_a_sentence(node: Node) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}"
+        ended = node.run("serve", "--listen", place)
+    assert (ended.code, f"cannot listen on {place}" in ended.err) == (3, True), ended.said
+    absent = node.run("serve", "--listen", "/ip4/198.51.100.7/tcp/4001")
+    assert (absent.code, "this machine has no such address" in absent.err) == (3, True), absent.said
 
 
 def test_a_second_node_on_the_directory_is_told_who_has_it(node: Node) -> None:

@@ -141,3 +141,30 @@ def test_no_rule_charges_for_what_an_honest_peer_forwards() -> None:
     for named in (Rule.SEEN, Rule.OWN, Rule.OLD, Rule.BUSY, Rule.AUTHOR_RATE, Rule.IGNORED, Rule.FOREIGN, Rule.TOPIC):
         assert named.weight == 0
     assert {named for named in Rule if named.verdict is Admission.ACCEPT} == {Rule.ACCEPTED}
+
+
+def test_what_was_asked_for_is_over_no_rate() -> None:
+    subject = gate()
+    while subject.judge(claim(first=lambda: False), 0.0) is not Rule.SENDER_RATE:
+        pass
+    assert subject.judge(claim(asked=True), 0.0) is Rule.ACCEPTED
+
+
+def test_what_all_together_have_judged_is_bounded_too() -> None:
+    """A good message makes any key a proven neighbour: with two hundred of them, each within its rate, a peer would do
+    nothing but check signatures."""
+    subject, verified = gate(score=1.0), 0
+
+    def signed() -> bool:
+        nonlocal verified
+        verified += 1
+        return True
+
+    for second in range(3):
+        for sender in range(50):
+            for number in range(160):
+                subject.judge(
+                    claim(sender=f"{sender}", author=f"{sender} {second} {number}", signed=signed), float(second)
+                )
+    assert verified <= bounds.JUDGED_BURST + 3 * bounds.JUDGED_RATE
+    assert subject.counts[Rule.BUSY] > 0

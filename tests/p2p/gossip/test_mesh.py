@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from p2p import bounds
+from p2p.gossip.gate import Gate
 from p2p.gossip.mesh import Mesh
 from p2p.gossip.rpc import Rpc
 from p2p.gossip.rules import Admission, Rule
+
+from .test_gate import claim
 
 ME, TOPIC, OTHER = "me", "t", "u"
 PEERS = [f"p{number}" for number in range(24)]
@@ -340,3 +343,42 @@ def test_who_counts_whole_seconds_may_graft_itself_a_little_early() -> None:
     assert pruned[0] in subject.members(TOPIC)
     subject.heard(pruned[1], Rpc(graft=[TOPIC]), bounds.FULL_BACKOFF / 2)
     assert [peer for peer, _, _ in subject.faults()] == [pruned[1]]
+
+
+def test_an_honest_peer_passes_on_less_of_a_flood_than_its_neighbours_take() -> None:
+    """Else a few hundred free keys, each within its rate, would have all honest peers ban each other."""
+    mesh = Mesh(ME, Random(1), lambda _: 0.0, lambda _: None)
+    mesh.join(TOPIC, 0.0)
+    mesh.joined_by("honest", True, 0.0)
+    mesh.heard("honest", Rpc(subscriptions=[(True, TOPIC)]), 0.0)
+    assert mesh.members(TOPIC) == ["honest"]
+    gate = Gate("honest", lambda *_: 1.0, lambda *_: False)
+    outcomes: Counter[Rule] = Counter()
+    for number in range(60 * 500):  # 500 a second for a minute, all of them good
+        now, message_id = number / 500, number.to_bytes(8, "big")
+        assert mesh.arrived("flooder", TOPIC, message_id, now)
+        mesh.admitted("flooder", TOPIC, message_id, b"data", Admission.ACCEPT, now)
+        if number % 500 == 0:
+            mesh.heartbeat(now)
+        for _, rpc in mesh.output():
+            outcomes.update(gate.judge(claim(author=str(number)), now) for _ in rpc.messages)
+    assert outcomes[Rule.ACCEPTED] >= 60 * bounds.FORWARD_RATE
+    assert outcomes[Rule.SENDER_RATE] == 0
+    # Not even when the link stood still for as long as it may, and everything comes at once.
+    at_once = bounds.FORWARD_BURST + bounds.OUTBOX_PATIENCE * bounds.FORWARD_RATE - bounds.SENDER_BURST
+    assert at_once * Rule.SENDER_RATE.weight < bounds.OFFENCES
+
+
+def test_our_own_words_go_out_in_a_flood_too() -> None:
+    mesh = Mesh(ME, Random(1), lambda _: 0.0, lambda _: None)
+    mesh.join(TOPIC, 0.0)
+    mesh.joined_by("honest", True, 0.0)
+    mesh.heard("honest", Rpc(subscriptions=[(True, TOPIC)]), 0.0)
+    for number in range(2 * int(bounds.FORWARD_BURST)):
+        message_id = number.to_bytes(8, "big")
+        mesh.arrived("flooder", TOPIC, message_id, 0.0)
+        mesh.admitted("flooder", TOPIC, message_id, b"data", Admission.ACCEPT, 0.0)
+    mesh.output()
+    mesh.publish(TOPIC, b"ours", b"data", 0.0)
+    ((_, rpc),) = mesh.output()
+    assert rpc.messages == [(TOPIC, b"ours", b"data")]

@@ -45,7 +45,7 @@ def test_what_we_sign_is_what_the_library_signs_and_believes() -> None:
     found = read(message)
     assert (found.id, found.author, found.seqno, found.topic) == (message_id, KEY.peer_id, 2**40, "topic")
     assert (found.formed, found.foreign, found.signed()) == (True, False, True)
-    assert found.message.SerializeToString() == data  # so it is forwarded as it came
+    assert found.wire() == data  # so it is forwarded as it came
 
 
 @pytest.mark.parametrize(
@@ -188,3 +188,21 @@ def test_a_good_rpc_with_any_bytes_changed_is_a_value_or_a_record_error() -> Non
         for _ in range(chance.randrange(1, 4)):
             packet[chance.randrange(len(packet))] = chance.randrange(256)
         use(bytes(packet[: chance.randrange(len(packet) + 1)]) if chance.random() < 0.3 else bytes(packet))
+
+
+@pytest.mark.parametrize("key", [b"", b"\x08\x02\x12\x21" + bytes(33), b"?" * bounds.AUTHOR_KEY])
+def test_what_somebody_put_beside_a_signed_message_is_not_passed_on(key: bytes) -> None:
+    """An attacker changes what no signature covers: for others the message is then malformed, or very long."""
+    plain = ours()
+    changed = rpc_pb2.Message.FromString(plain.SerializeToString() + b"\x7a\x80\x80\x04" + bytes(65536))  # field 15
+    changed.key = key
+    found = read(changed)
+    assert found.formed
+    assert found.signed()
+    assert found.wire() == plain.SerializeToString()
+
+
+@pytest.mark.parametrize("pair", [ed25519(), rsa(2048)])
+def test_what_another_kind_of_key_signed_keeps_the_key_beside_it(pair: KeyPair) -> None:
+    message = signed_by(pair, beside=True)
+    assert read(message).wire() == message.SerializeToString()

@@ -304,4 +304,4 @@ async def test_a_place_in_the_mesh_is_taken_at_once_and_what_is_said_then_is_hea
             with trio.fail_after(5):
                 await until(lambda: heard == [b"through the middle"])
             assert first._gossip.counts() == {}  # it was not sent back to who said it
-            assert middle._standing.score(first.peer_id, trio.current_time()) == pytest.approx(1, abs=0.1)
+            assert middle._discipline.standing.score(first.peer_id, trio.current_time()) == pytest.approx(1, abs=0.1)

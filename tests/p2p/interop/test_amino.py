@@ -68,8 +68,7 @@ async def test_two_peers_that_know_only_the_public_network_find_each_other() -> 
             # Nobody of the public network got in anywhere (it may connect, as any stranger may).
             for host, friend in ((one, other), (other, one)):
                 assert [saved.peer for saved in host._whereabouts.book.latest()] == [friend.peer_id]
-                assert host.discovery._dht is not None
-                assert host.discovery._dht.routing_table.get_peer_ids() == [parse_peer(friend.peer_id)]
+                assert list(host.discovery.table) == [parse_peer(friend.peer_id)]
             # Nor do we say that we are of theirs, though js-libp2p takes everybody who answers a ping.
             assert AMINO not in other._host.speaks(parse_peer(one.peer_id))
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 
 from p2p import Host, open_host
-from p2p.kademlia import id_of
-from p2p.records import name_of
+from p2p.dht.discovery import id_of
+from p2p.dht.records import name_of
 from tests.p2p.test_blobs import BLOB, NETWORK
 from tests.p2p.test_host import LOOPBACK, until
 from tests.p2p.test_records import KEY, judge, record
@@ -21,7 +21,8 @@ from .javascript import JsNode, javascript, needs_javascript
 
 KAD = id_of(NETWORK)
 # js-libp2p keeps providers under SHA2-256 only; of BLAKE3, which our models' names are, it is a client.
-SHA2 = "b" + b32encode(b"\x01\x55\x12\x20" + sha256(b"content").digest()).decode().rstrip("=").lower()
+SHA2 = b"\x12\x20" + sha256(b"content").digest()
+CID = "b" + b32encode(b"\x01\x55" + SHA2).decode().rstrip("=").lower()
 
 pytestmark = needs_javascript
 
@@ -60,14 +61,11 @@ async def test_javascript_keeps_what_we_provide_and_tells_it() -> None:
         node = await js.open(kad=KAD)
         await provider.connect(node.addresses)
         await until(lambda: knows(provider) == 1)
-        assert provider.discovery._dht is not None
-        await provider.discovery._dht.provide(SHA2)
-        await node.until(lambda said: provider.peer_id in said["peers"], "providers", cid=SHA2)
+        assert await provider.discovery.provide_key(SHA2)
+        await node.until(lambda said: provider.peer_id in said["peers"], "providers", cid=CID)
         await asker.connect(node.addresses)
         await until(lambda: knows(asker) == 1)
-        assert asker.discovery._dht is not None
-        found = await asker.discovery._dht.find_providers(SHA2)
-        assert {str(each.peer_id) for each in found} == {provider.peer_id}
+        assert await asker.discovery.find_providers_of_key(SHA2) == [provider.peer_id]
 
 
 async def test_records_are_put_and_got_both_ways() -> None:

@@ -65,10 +65,16 @@ async def test_names_and_addresses_are_tried_side_by_side_and_failures_are_told(
     world.names = {"/dnsaddr/one.example": (seed(1), seed(2))}
     boot = world.bootstrap(seed(0), "/dnsaddr/one.example", "/dnsaddr/two.example", "/ip4/bad")
     assert boot.is_hopeful()
+    assert boot.awaited() == [
+        "the seed one.example has not been found in DNS yet",
+        "the seed two.example has not been found in DNS yet",
+        f"peer {IDS[0]} has not answered yet ({seed(0)})",
+    ]
     nursery.start_soon(boot.run)
     await trio.sleep(0.5)
     assert {address for _, address in world.tries} == {seed(0), seed(1), seed(2)}
     assert not boot.is_hopeful()
+    assert boot.awaited() == []
     told = {attempt.failure for attempt in boot.report() if attempt.failure}
     assert {
         f"{seed(0)}: connection refused",

@@ -48,7 +48,7 @@ def in_another_process(*addresses: str) -> Iterator[list[str]]:
 
 
 async def dial_back(host: Host, checker: Host, *addresses: str) -> dict[str, tuple[bool, str]]:
-    return await host._reach._dial_back.ask(Ask(checker.peer_id, addresses))
+    return await host._ways.reach._dial_back.ask(Ask(checker.peer_id, addresses))
 
 
 async def test_three_peers_in_three_networks_find_a_peer_public() -> None:
@@ -70,7 +70,7 @@ async def test_three_peers_in_three_networks_find_a_peer_public() -> None:
 async def test_a_port_that_nobody_can_dial_is_private_and_not_told() -> None:
     async with peers("127.1.0.1", "127.2.0.1", "127.3.0.1") as checkers, peer("127.0.0.1") as host:
         host._host.listening = lambda: [Multiaddr("/ip4/127.0.0.1/tcp/9")]  # type: ignore[method-assign]  # a firewall's
-        host._reach.look()
+        host._ways.reach.look()
         for checker in checkers:
             await host.connect([where(checker)])
         await until(lambda: host.reachability().state is Reach.PRIVATE)
@@ -148,10 +148,11 @@ async def test_a_checker_that_claims_to_have_reached_us_is_not_believed() -> Non
 
 async def test_the_nonce_counts_on_a_new_connection_from_outside_alone() -> None:
     """Said over its own connection, over one that stood before, or by somebody whom we dialled, it shows nothing."""
-    taken: list[bool] = []
+    runs: list[list[bool]] = []  # the host may ask by itself, too
     async with peers("127.1.0.1", "127.2.0.1", "127.3.0.1", "127.0.0.1") as (liar, friend, dialled, host):
 
         async def lie(channel: Channel) -> None:
+            taken: list[bool] = []
             asked = await channel.receive(AskDialBack, timeout=5)
             for accomplice in (liar, friend, dialled):
                 async with accomplice.exchange(host.peer_id, "reach") as other:
@@ -163,6 +164,7 @@ async def test_the_nonce_counts_on_a_new_connection_from_outside_alone() -> None
                 async with channel_of_a_stranger(ip, port, host.peer_id, NETWORK.protocol("reach")) as other:
                     await other.send(DialledBack(nonce=nonce, address=index))
                     taken.append((await other.receive(DialBackTaken, timeout=5)).known)
+            runs.append(taken)
             await channel.send(DialBackReply(tried=(REACHED,)))
 
         mine = host.reachability().listening[0]
@@ -171,7 +173,8 @@ async def test_the_nonce_counts_on_a_new_connection_from_outside_alone() -> None
         await friend.connect([where(host)])
         await host.connect([where(dialled)])
         assert (await dial_back(host, liar, mine))[mine][0]  # by the last stranger, who did as it should
-        assert taken == [False] * 5 + [True]
+        assert runs
+        assert all(taken == [False] * 5 + [True] for taken in runs)
 
 
 @pytest.mark.parametrize("tried", [(), (REACHED,) * 2])

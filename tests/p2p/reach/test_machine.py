@@ -96,6 +96,38 @@ def test_one_bad_poll_changes_nothing_and_two_do() -> None:
     assert it.found(60.0).state is Reach.PRIVATE
 
 
+def test_a_port_that_was_closed_is_noticed_within_six_minutes() -> None:
+    it, now = machine(OUTSIDE), 10.0
+    meet(it, 5)
+    poll(it, now, reached={OUTSIDE})
+    while it.found(now).state is Reach.PUBLIC:
+        now += it.due(now)
+        assert now <= 10.0 + bounds.CHECK_EVERY + bounds.CHECK_RETRY <= 10.0 + 360.0
+        poll(it, now)
+    assert it.found(now).state is Reach.PRIVATE
+
+
+def test_it_is_asked_about_sooner_when_the_last_who_came_has_gone() -> None:
+    it, others = machine(OUTSIDE), {f"p{n}": at(n) for n in range(5)}
+    meet(it, 5)
+    poll(it, 10.0, reached={OUTSIDE})
+    assert it.due(60.0) > bounds.CHECK_SETTLE
+    it.meets(others | {"checker": at(9)}, 60.0, {"checker"})
+    it.meets(others, 62.0)  # who dials back goes at once
+    it.meets(others | {"guest": at(9), "other": at(10)}, 62.0, {"guest", "other"})
+    it.meets(others | {"other": at(10)}, 99.0, {"other"})  # one is still here
+    assert it.due(99.0) > bounds.CHECK_SETTLE
+    it.meets(others, 100.0)
+    assert it.due(100.0) == bounds.CHECK_SETTLE
+    poll(it, 101.0, reached={OUTSIDE})
+    it.meets(others | {"guest": at(9)}, 102.0, {"guest"})
+    it.meets(others, 102.0 + bounds.CHECK_RETRY + 1)
+    poll(it, 135.0, reached={OUTSIDE})
+    it.meets(others | {"guest": at(9)}, 70.0, {"guest"})
+    it.meets(others, 136.0)  # coming and going does not have others dial without end
+    assert it.due(136.0) >= bounds.CHECK_RETRY - 1
+
+
 def test_disagreement_has_more_asked_and_the_majority_decides() -> None:
     for honest, liars in ((4, 1), (5, 2)):
         it = machine(OUTSIDE)
@@ -133,6 +165,29 @@ def test_a_mapping_is_public_only_once_it_was_dialled() -> None:
     assert it.found(15.0).mapping == "UPnP, router 192.168.1.1"
     it.maps(Mapped(), 20.0)
     assert it.confirmed == ()
+
+
+def test_a_router_that_forgot_what_it_mapped_is_asked_once_before_the_address_is_given_up() -> None:
+    it, mapped = machine(HOME, maps=True), Mapped(OUTSIDE, "PCP, router 192.168.1.1")
+    meet(it, 4)
+    it.maps(mapped, 1.0)
+    poll(it, 10.0, reached={OUTSIDE})
+    assert not it.router_forgot
+    it.check(100.0)
+    poll(it, 100.0)
+    assert it.router_forgot
+    it.maps(mapped, 101.0)  # it is mapped again
+    assert not it.router_forgot
+    assert it.found(101.0).state is Reach.MAPPED
+    poll(it, 101.0 + bounds.CHECK_SETTLE, reached={OUTSIDE})
+    assert it.found(105.0).state is Reach.MAPPED
+    it.check(200.0)
+    poll(it, 200.0)
+    assert it.router_forgot  # and a second time
+    it.maps(mapped, 201.0)
+    poll(it, 203.0)
+    assert not it.router_forgot  # asking it did not help
+    assert it.found(203.0).state is Reach.PRIVATE
 
 
 def test_a_port_mapped_where_others_were_turned_away_is_asked_about_again() -> None:

@@ -178,6 +178,22 @@ async def test_a_router_without_a_public_address_is_named(
     assert not port.mapped
 
 
+@pytest.mark.parametrize(
+    ("outside", "why"), [("100.64.3.2", "carrier's NAT"), ("192.168.0.2", "another router"), ("", "carrier's NAT")]
+)
+async def test_a_router_that_refuses_for_want_of_a_public_address_is_named(
+    outside: str, why: str, autojump_clock: MockClock
+) -> None:
+    class Refusing(FakePort):
+        async def map(self) -> Grant:
+            await trio.lowlevel.checkpoint()
+            raise NoMapping("it refuses", "192.168.1.1", outside)
+
+    told = await keep_for(10, Refusing("UPnP"))
+    assert "192.168.1.1 has no public address itself" in told[0].trouble
+    assert why in told[0].trouble
+
+
 def test_the_default_router_is_read_from_the_systems_table(tmp_path: Path) -> None:
     table = tmp_path / "route"
     table.write_text(

@@ -9,12 +9,15 @@ import trio
 from libp2p.relay.circuit_v2.pb import circuit_pb2 as pb
 
 from p2p import Host, bounds, open_host
-from p2p.addresses import parse_peer
+from p2p.addresses import Multiaddr, parse_peer
+from p2p.reach.places import Places
+from p2p.relay import vantage
 from p2p.relay.limits import STRANGERS
 from p2p.relay.messages import (
     DCUTR,
     HOP,
     STOP,
+    Addresses,
     Answer,
     Connect,
     Reserve,
@@ -23,15 +26,19 @@ from p2p.relay.messages import (
     hop_bytes,
     punch_bytes,
     read_hop,
+    read_punch,
     read_stop,
     receive,
     send,
     stop_bytes,
 )
 from p2p.relay.service import Relay
+from p2p.standing.ranges import Ranges
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
+from ..reach.networks import WORLD, where
+from ..reach.networks import peer as reach_peer
 from ..test_blobs import NETWORK
 from ..test_host import LOOPBACK, ask, until
 from .town import a_client, a_relay, behind, circuits, is_relayed, say
@@ -40,8 +47,8 @@ ONE = NodeKey(bytes(31) + b"\x01").peer_id
 
 
 def books(relay: Host) -> Relay:
-    assert relay._relay is not None
-    return relay._relay
+    assert relay._ways.relay is not None
+    return relay._ways.relay
 
 
 async def hop(host: Host, relay: Host, data: bytes) -> Answer:
@@ -67,6 +74,28 @@ async def test_garbage_costs_its_sender_the_stream_alone() -> None:
                         await stream.write(data)
                         await stream.close()
         await ask(attacker, server.peer_id)
+
+
+async def test_a_circuit_of_a_crowd_ends_for_one_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "RELAY_CIRCUITS", 4)  # half of them to one peer
+    crowd: set[str] = set()
+    ranges = Ranges(lambda _: None, lambda address: "crowd" if address in crowd else None)
+    async with (
+        open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK, relay=True, ranges=ranges) as relay,
+        behind(relay) as server,
+        a_client() as one,
+        a_client() as two,
+        a_client() as honest,
+    ):
+        for attacker in (one, two):
+            await attacker.connect(relay.addresses, timeout=5)
+            (connection,) = relay._swarm.get_connections(parse_peer(attacker.peer_id))
+            crowd.add(str(connection.get_transport_addresses()[0]))
+            await attacker.connect(circuits(server), timeout=5)
+        await honest.connect(circuits(server), timeout=5)
+        await ask(honest, server.peer_id)
+        await until(lambda: len(server.connected()) == 3)  # the relay, one of the two, and the honest one
+        assert books(relay).relaying().circuits == 2
 
 
 async def test_a_flood_of_requests_is_not_answered() -> None:
@@ -107,7 +136,7 @@ async def test_no_relay_behind_a_relay() -> None:
         a_client() as client,
     ):
         await until(lambda: circuits(hidden))
-        hidden._upgrades.identified = lambda _: None  # type: ignore[method-assign]  # it is to stay relayed
+        hidden._ways.upgrades.identified = lambda _: None  # type: ignore[method-assign]  # it is to stay relayed
         await client.connect(circuits(hidden), timeout=5)
         assert is_relayed(client, hidden.peer_id)
         assert (await hop(client, hidden, hop_bytes(Reserve()))).status == Status.PERMISSION_DENIED
@@ -211,6 +240,20 @@ async def test_a_target_that_reads_nothing_costs_a_window_and_not_for_long(monke
         await until(lambda: books(relay).relaying().circuits == 0)
 
 
+async def test_a_peer_has_another_punch_holes_a_few_times_only() -> None:
+    """Whom we dialled over a relay may name addresses of a third's; each try is a burst of SYNs at them."""
+    async with a_relay() as relay, behind(relay) as attacker, a_client() as victim:
+        await victim.connect(circuits(attacker), timeout=5)
+        answered = 0
+        for _ in range(4 * bounds.PUNCH_TRIES):
+            with suppress(Exception):  # a stream that is reset at once may not even come about
+                stream = await attacker._host.new_stream(parse_peer(victim.peer_id), [DCUTR])
+                answered += isinstance(await say(stream, punch_bytes(Addresses(())), read_punch), Addresses)
+                await stream.reset()
+        assert 1 <= answered <= 2 * bounds.PUNCH_TRIES
+        await ask(victim, attacker.peer_id)
+
+
 async def test_circuits_of_one_peer_leave_room_for_others() -> None:
     async with a_relay() as relay, behind(relay) as server, a_client() as greedy, a_client() as honest:
         await greedy.connect(relay.addresses, timeout=5)
@@ -222,3 +265,27 @@ async def test_circuits_of_one_peer_leave_room_for_others() -> None:
         assert statuses[-1] == Status.RESOURCE_LIMIT_EXCEEDED
         await honest.connect(server.addresses, timeout=5)
         await ask(honest, server.peer_id)
+
+
+@pytest.mark.parametrize(
+    ("said", "believed"),
+    [
+        ("/ip4/127.30.0.1/tcp/4001", True),
+        ("/ip4/192.168.1.1/tcp/80", False),
+        ("/ip6/fd00::1/tcp/80", False),
+        ("/dns4/router.lan/tcp/80", False),
+    ],
+)
+async def test_a_relay_outside_that_says_we_are_met_inside_is_not_believed(
+    said: str, believed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom we are met by in a LAN may have us dial there: a relay and its friend would knock behind our router."""
+
+    async def lie(*_: object) -> str:
+        return said
+
+    monkeypatch.setattr(vantage, "_observed", lie)
+    async with reach_peer("127.40.0.1", relay=True) as relay, reach_peer("127.41.0.1") as client:
+        address = Multiaddr(where(relay).partition("/p2p/")[0])
+        seen = await client._ways._vantage.seen(relay.peer_id, address, Places(WORLD.wide))
+        assert seen == (said if believed else None)

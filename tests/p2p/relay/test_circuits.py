@@ -7,8 +7,8 @@ import trio
 
 from p2p import bounds, fetch_blob, serve_blobs
 from p2p.addresses import parse_peer
+from p2p.blobs.uploads import Uploads
 from p2p.relay.limits import Limits
-from p2p.uploads import Uploads
 from wire.blob import AskOutline
 from wire.errors import RemoteError
 
@@ -27,8 +27,8 @@ async def test_a_peer_that_listens_nowhere_is_reached_over_a_relay() -> None:
         assert counts is not None
         assert (counts.reservations, counts.circuits, counts.circuits_ever) == (1, 1, 1)
         assert counts.bytes > 0
-        assert relay._relay is not None
-        assert relay._relay.metered(client.peer_id) == counts.bytes
+        assert relay._ways.relay is not None
+        assert relay._ways.relay.metered(client.peer_id) == counts.bytes
         assert server.reachability().relays == tuple(circuits(server))
 
 
@@ -53,6 +53,7 @@ async def test_a_relayed_connection_gives_way_to_a_direct_one_and_stands_by() ->
         behind(relay, listen=LOOPBACK) as server,
         a_client(listen=LOOPBACK) as client,
     ):
+        server.learn(client.peer_id, client.addresses)  # as its presence would say
         await client.connect(circuits(server), timeout=5)
         async with client.exchange(server.peer_id, "echo") as channel:
             await until(lambda: not is_relayed(client, server.peer_id))
@@ -60,10 +61,10 @@ async def test_a_relayed_connection_gives_way_to_a_direct_one_and_stands_by() ->
             assert await channel.receive(AskOutline, timeout=5) == ASK
         connections = client._swarm.get_connections(parse_peer(server.peer_id))
         assert len(connections) >= 2
-        before = relay._relay.metered(client.peer_id) if relay._relay else 0
+        before = relay._ways.relay.metered(client.peer_id) if relay._ways.relay else 0
         await ask(client, server.peer_id)  # not on the stream that was kept
-        assert relay._relay is not None
-        assert relay._relay.metered(client.peer_id) - before < 200  # an end of the kept stream, and no exchange
+        assert relay._ways.relay is not None
+        assert relay._ways.relay.metered(client.peer_id) - before < 200  # an end of the kept stream, and no exchange
         for connection in connections:
             if connection.get_connection_type().value == "direct":
                 await connection.close()
@@ -78,7 +79,7 @@ async def test_a_hole_is_punched_where_neither_knows_the_others_address() -> Non
         a_client(listen=LOOPBACK) as client,
     ):
         for host in (server, client):
-            host._upgrades._where = lambda _: []
+            host._ways.upgrades._where = lambda _: []
         await client.connect(circuits(server), timeout=5)
         await until(lambda: not is_relayed(client, server.peer_id))
         await ask(client, server.peer_id)
@@ -124,8 +125,8 @@ async def test_a_lost_reservation_is_made_again_when_the_relay_is_back(nursery: 
             await moved.wait()
         await until(lambda: len(circuits(server)) == 1)
         # What ends now is the connection alone: the relay is there, and takes it back.
-        assert second._relay is not None
-        limits = second._relay._limits
+        assert second._ways.relay is not None
+        limits = second._ways.relay._limits
         await second._swarm.close_peer(parse_peer(server.peer_id))
         await until(lambda: circuits(server) and limits.holds(server.peer_id, trio.current_time()))
         nursery.cancel_scope.cancel()
@@ -141,7 +142,7 @@ async def test_a_relayed_connection_that_only_stands_by_is_closed_in_the_end(mon
     ):
         await client.connect(circuits(server), timeout=5)
         await until(lambda: not is_relayed(client, server.peer_id))
-        assert relay._relay is not None
-        limits: Limits = relay._relay._limits
+        assert relay._ways.relay is not None
+        limits: Limits = relay._ways.relay._limits
         await until(lambda: not limits.summary(trio.current_time()).circuits)
         await ask(client, server.peer_id)

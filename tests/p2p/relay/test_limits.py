@@ -48,6 +48,36 @@ def test_one_range_leaves_room_for_others() -> None:
     assert limits.reserve("honest", "198.51.100.0/24", 0.0) is Status.OK
 
 
+def test_one_wide_range_leaves_room_for_others() -> None:
+    limits, wide = Limits(), "192.0.0.0/16"
+    given_ = [limits.reserve(f"sybil {n}", f"192.0.{n}.0/24", 0.0, wide=wide) for n in range(bounds.RELAY_RESERVATIONS)]
+    assert given_.count(Status.OK) == bounds.RELAY_RESERVATIONS_PER_WIDE
+    assert limits.reserve("honest", "198.51.100.0/24", 0.0, wide="198.51.0.0/16") is Status.OK
+
+
+def test_who_holds_all_places_of_one_peer_makes_room_and_a_small_range_keeps_its_own() -> None:
+    limits = Limits()
+    for target in ("censored", "other"):
+        limits.reserve(target, None, 0.0)
+    kept = limits.connect("first", "censored", "198.51.100.0/24", True, 0.0, wide="198.51.0.0/16")
+    assert isinstance(kept, Circuit)
+    held: dict[Circuit, None] = {}
+    for number in range(bounds.RELAY_CIRCUITS):  # of every /24 another, and it may as well be idle
+        circuit = limits.connect(f"key {number}", "censored", f"192.0.{number}.0/24", True, 0.0, wide="192.0.0.0/16")
+        if isinstance(circuit, Circuit):
+            limits.carried(circuit, 0, 1000 - number, 0.0)
+            held[circuit] = None
+    assert len(held) == bounds.RELAY_CIRCUITS // 2 - 1
+    late = limits.connect("late", "censored", "203.0.113.0/24", True, 0.0, wide="203.0.0.0/16")
+    assert isinstance(late, Circuit)
+    assert late.instead_of is list(held)[-1]  # it carried least
+    assert limits.summary(0.0).circuits == bounds.RELAY_CIRCUITS // 2
+    others = [limits.connect(f"{n}", "censored", None, True, 0.0, wide=f"10.{n}.0.0/16") for n in range(100)]
+    gone = [each.instead_of for each in others if isinstance(each, Circuit)]
+    assert len(gone) == bounds.RELAY_CIRCUITS // 2 - 3  # until the crowd has one left, like all others
+    assert {kept, late}.isdisjoint(gone)
+
+
 def test_circuits_are_bounded_per_source_per_target_per_range_and_in_all() -> None:
     limits = Limits()
     for target in ("one", "two", "three"):

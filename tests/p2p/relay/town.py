@@ -9,7 +9,7 @@ import trio
 
 from p2p import Host, open_host
 from p2p.addresses import is_circuit
-from p2p.host import OVER_RELAYS
+from p2p.options import OVER_RELAYS
 from p2p.relay.messages import R, Readable, receive, send
 from wire.keys import NodeKey
 

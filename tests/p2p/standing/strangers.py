@@ -16,7 +16,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 
 from p2p import Host
 from p2p.addresses import parse_peer
-from p2p.noise import NoiseSession, NoiseTransport
+from p2p.noise.transport import NoiseSession, NoiseTransport
 from p2p.standing.ranges import Ranges
 from wire.keys import NodeKey
 

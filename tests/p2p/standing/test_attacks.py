@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from p2p import Host, bounds, open_host
-from p2p.frames_yamux import Flag, Header, Kind
+from p2p.addresses import parse_peer
+from p2p.yamux.frames import Flag, Header, Kind
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
@@ -48,7 +49,7 @@ async def test_a_thousand_connections_of_one_range_hold_a_handful_and_honest_pee
         for n in range(1000):
             stream = await stack.enter_async_context(await tcp(port_of(server), f"127.0.5.{1 + n % 250}"))
             if n % 50 == 0:
-                assert len(server._door._callers) <= bounds.HALF_OPEN_PER_RANGE
+                assert len(server._discipline.door._callers) <= bounds.HALF_OPEN_PER_RANGE
         await ask_soon(client, server)
         assert server.refusals()["arrival rate"] >= 1000 - 2 * bounds.ARRIVAL_BURST
         assert await closed(stream)  # the last of them was refused before any handshake
@@ -72,7 +73,7 @@ async def test_slow_handshakes_give_way_to_newer_ones_and_end_in_time(monkeypatc
         assert server.refusals()["half-open"] >= 4
         for stream in streams:
             assert await closed(stream, 3)
-        await until(lambda: not server._door._callers)
+        await until(lambda: not server._discipline.door._callers)
 
 
 async def test_sybils_of_one_range_have_its_share_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +106,7 @@ async def test_several_banned_keys_of_a_range_ban_the_range_before_noise_and_no_
         for n in range(bounds.RANGE_BANNED):
             key = NodeKey.generate()
             await stack.enter_async_context(secured(server, f"127.0.5.{n + 1}", key))
-            await until(lambda: server._guests.of(key.peer_id))  # noqa: B023 — awaited here
+            await until(lambda: server._discipline.guests.of(key.peer_id))  # noqa: B023 — awaited here
             server.cut_off(key.peer_id)
         assert await closed(await stack.enter_async_context(await tcp(port_of(server), "127.0.5.77")))
         assert server.refusals()["range bans"] == server.refusals()["range banned"] == 1
@@ -189,7 +190,7 @@ async def test_a_flood_of_empty_frames_is_a_ban_and_is_felt_by_nobody_else(monke
         for _ in range(5):
             await ask_soon(client, server)
         with trio.fail_after(30):
-            while not server._standing.is_refused(key.peer_id, trio.current_time()):  # noqa: ASYNC110 — real time
+            while not server._discipline.standing.is_refused(key.peer_id, trio.current_time()):  # noqa: ASYNC110 — real time
                 await trio.sleep(0.05)
         nursery.cancel_scope.cancel()
 
@@ -212,4 +213,24 @@ async def test_who_says_nothing_or_reads_nothing_costs_a_slot_at_most(ends: str)
                 while True:
                     await session.write(Header(Kind.PING, SYN, 0, 1).encode() * 100)
         await ask_soon(client, server)
-        assert server._ledger.total <= bounds.HELD
+        assert server._discipline.ledger.total <= bounds.HELD
+
+
+async def test_a_line_without_end_ends_a_connection_at_once_and_no_negotiation_fills_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with served() as (server, client):
+        stream = await tcp(port_of(server), "127.0.5.1")
+        await stream.send_all(b"\x80\x80\x80\x80\x40" + bytes(4096))  # 16 GiB, it says
+        assert await closed(stream, within=2)
+        for said in (b"\x02\xff\n", b"\x80\x80\x80\x80\x40", b"\x03ls\n" * bounds.MULTISTREAM_LINES):
+            opened = await client._swarm.new_stream(parse_peer(server.peer_id))
+            await opened.write(b"\x13/multistream/1.0.0\n" + said)
+            with (
+                trio.fail_after(2),
+                suppress(Exception),
+            ):  # a reset, in one of the muxer's ways; silence is TooSlowError
+                while await opened.read(65536):
+                    pass
+        await ask_soon(client, server)
+        assert "Traceback" not in caplog.text

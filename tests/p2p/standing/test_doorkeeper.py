@@ -174,6 +174,17 @@ def test_arrivals_are_bounded_by_range_and_in_all() -> None:
     assert taken <= bounds.ARRIVALS_BURST
 
 
+def test_who_has_very_many_ranges_of_one_wide_one_leaves_room_to_arrive() -> None:
+    """An IPv6 /32 is 65,536 ranges, which would use up what all of them may begin together, for ever."""
+    door, honest = Door(), 0
+    for n in range(30_000):  # a thousand a second
+        if (verdict := door.knock(f"2001:db8:{n:x}::1", n / 1000)).caller is not None:
+            door.settled(verdict.caller)
+        if n % 1000 == 0:
+            honest += door.knock(f"{20 + n // 1000}.1.0.1", n / 1000).rule is None
+    assert honest == 30
+
+
 class DoorLife(RuleBasedStateMachine):
     """Any history of connections: the bounds hold, and counts are what stands."""
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from p2p import bounds
-from p2p.frames_yamux import Flag, Header, Kind
 from p2p.standing.ledger import Ledger
-from p2p.windows import Budget, Inbox
-from p2p.yamux import Yamux
+from p2p.yamux.connection import Yamux
+from p2p.yamux.frames import Flag, Header, Kind
+from p2p.yamux.windows import Budget, Inbox
 
 from ..muxers import LEFT, MEGABYTE, RIGHT, exactly, in_memory, muxed, opened, secured, security
 

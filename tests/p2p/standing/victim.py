@@ -51,7 +51,7 @@ async def main() -> None:
         host._host.set_stream_handler(SINK, _never_read)
         _say({"address": host.addresses[0]})
         while await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-            _say(_taken() | {"held": host._ledger.total, "refusals": host.refusals()})
+            _say(_taken() | {"held": host._discipline.ledger.total, "refusals": host.refusals()})
 
 
 if __name__ == "__main__":

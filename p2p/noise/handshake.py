@@ -1,7 +1,7 @@
 """The noise handshake without I/O: three messages, in and out, and then one key for each direction.
 
 It is Noise_XX_25519_ChaChaPoly_SHA256 with an empty prologue, as the libp2p noise specification asks. Each side ends
-with the other's static key, which the identity signature in the payload ties to a peer id (see `noise.py`).
+with the other's static key, which the identity signature in the payload ties to a peer id (see `transport.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from libp2p.security.noise.exceptions import NoiseFailure
 
-from .noise_cipher import TAG, nonce
+from .cipher import TAG, nonce
 
 PROTOCOL = b"Noise_XX_25519_ChaChaPoly_SHA256"
 KEY = 32

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from . import bounds
-from .frames_yamux import ProtocolError
+from .. import bounds
+from .frames import ProtocolError
 
 FIRST_WINDOW = 256 * 1024  # of every stream, both ways, by the specification
 _LARGEST = 2**32 - 1

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from wire.bounds import CHUNK
 from wire.errors import ErrorCode, RemoteError
 
-from . import bounds
-from .transfer_pieces import Pieces
-from .transfer_source import Request, Source
+from .. import bounds
+from .pieces import Pieces
+from .source import Request, Source
 
 
 @dataclass(frozen=True, slots=True)

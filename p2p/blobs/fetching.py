@@ -16,13 +16,13 @@ from wire.blob import AskChunks, AskOutline, BlobReply, CheckedChunk, Outline, r
 from wire.cid import content_hash, to_cid
 from wire.errors import ErrorCode, RecordError, RemoteError
 
-from . import bounds
-from .blobs import BLOBS, BlobStore, nobody
-from .serving import sole
+from .. import bounds
+from ..serving import sole
+from .protocol import BLOBS, BlobStore, nobody
 from .transfer import Ask, Cut, Finish, Say, Store, Transfer
 
 if TYPE_CHECKING:
-    from .host import Host
+    from ..host import Host
 
 OnProgress = Callable[[int, int, str, str], None]
 """Called with bytes on disk, bytes in all, the peer's id, and what happened.

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from . import bounds
-from .frames_yamux import Flag, FrameReader, Header, Kind, Piece, ProtocolError
+from .. import bounds
+from .frames import Flag, FrameReader, Header, Kind, Piece, ProtocolError
 from .windows import Budget, Flow
 
 NORMAL, PROTOCOL_ERROR, INTERNAL_ERROR = 0, 1, 2  # reasons of a GOAWAY

@@ -13,7 +13,7 @@ from wire.blob import MAX_CHUNKS_ASKED
 from wire.bounds import CHUNK
 from wire.errors import ErrorCode, RemoteError
 
-from . import bounds
+from .. import bounds
 
 # Asking again would change nothing: it lies, does not do this, or does not want to.
 _FINAL = (

@@ -24,12 +24,12 @@ from wire.cid import to_cid
 from wire.errors import ErrorCode, RecordError, RemoteError
 from wire.manifest import SignedManifest, read_manifest
 
-from . import bounds
-from .streams import Channel
+from .. import bounds
+from ..streams import Channel
 from .uploads import Uploads
 
 if TYPE_CHECKING:
-    from .host import Host
+    from ..host import Host
 
 BLOBS = "blobs"
 

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from libp2p.security.noise.exceptions import NoiseFailure
 
-from . import bounds
+from .. import bounds
 
 TAG = 16
 MESSAGE = 0xFFFF  # bytes of the longest message, without the two of its length

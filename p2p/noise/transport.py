@@ -19,11 +19,11 @@ from libp2p.security.base_session import BaseSession
 from libp2p.security.noise.exceptions import InvalidSignature, NoiseFailure, PeerIDMismatchesPubkey
 from libp2p.security.noise.messages import SIGNED_DATA_PREFIX, NoiseHandshakePayload
 
-from . import bounds
-from .addresses import Multiaddr
-from .link import Link, link_of
-from .noise_cipher import Bytes, Opener, Sealer
-from .noise_handshake import Handshake
+from .. import bounds
+from ..addresses import Multiaddr
+from ..link import Link, link_of
+from .cipher import Bytes, Opener, Sealer
+from .handshake import Handshake
 
 
 class NoiseSession(BaseSession):

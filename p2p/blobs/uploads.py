@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
-from . import bounds
+from .. import bounds
 
 
 class Budget:
