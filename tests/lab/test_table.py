@@ -23,3 +23,8 @@ def test_what_stands_after_it_stays() -> None:
     new = section(text, ROWS[:1], "New.")
     assert "old" not in new.lower().replace("told", "")
     assert new.endswith("| a link is down | 3.0 s | 30 s |  |\n\n## Later\n\nStays.\n")
+
+
+def test_whatever_a_program_said_stays_in_its_cell() -> None:
+    said = Row("a pair", "exit code 7:\n  nobody | answers", "an answer", False)
+    assert "| a pair | exit code 7: nobody / answers | an answer | **not met** |\n" in section("", [said], "Told.")
