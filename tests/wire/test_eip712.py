@@ -28,6 +28,7 @@ STRUCTS = {s.name: s for module in MODULES for s in vars(module).values() if isi
 TYPES = {
     "Manifest": "Manifest(address publisher,bytes32 manifest)",
     "Name": "Name(address publisher,bytes32 name)",
+    "NetworkFile": "NetworkFile(address publisher,bytes32 file)",
     "Offer": "Offer(address provider,bytes32 offer)",
     "Presence": "Presence(address peer,bytes32 presence)",
     "Request": "Request(bytes32 nonce,bytes32 model,uint8 tier,uint16 committee,bytes32 seed,bytes32 inputs,"
