@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -24,7 +23,7 @@ from .seeds import for_protocol
 AT_ONCE = 32  # streams
 LISTEN = 0.02  # seconds that an answer is waited for
 PATIENCE = 20.0  # seconds for a connection or a stream
-IDENTITIES = 400  # used up on one protocol, at most: a target that refuses all of them takes nothing in any more
+IDENTITIES = 2000  # used up on one protocol, at most: a target that refuses all of them takes nothing in any more
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Fuzzed:
     """What became of one protocol."""
 
     protocol: str
-    inputs: int
+    inputs: int  # for each of which the target opened a stream
     seconds: float
     identities: int  # that were refused on the way, and one
 
@@ -55,45 +54,49 @@ class Attack:
             return sorted(said)
 
     async def on(self, protocol: str, inputs: int) -> Fuzzed:
-        """Send so many inputs on one protocol. AssertionError when the target takes no connection any more."""
+        """Have so many inputs taken on one protocol. AssertionError when the target takes none any more."""
         mutator = Mutator(for_protocol(protocol, self.network.protocol), Random(f"{self.seed} {protocol}"))
-        left = iter(range(inputs))
-        began, identities, sent = time.monotonic(), 0, 0
-        while sent < inputs:
+        began, identities, taken = time.monotonic(), 0, 0
+        while taken < inputs:
             identities += 1
-            assert identities <= IDENTITIES, f"{protocol}: {sent} of {inputs} inputs taken from {IDENTITIES} identities"
+            assert identities <= IDENTITIES, (
+                f"{protocol}: {taken} of {inputs} inputs taken from {IDENTITIES} identities"
+            )
             try:
                 async with open_host(NodeKey.generate(), self.network, listen=()) as host:
                     await host.connect([self.address], timeout=PATIENCE)
-                    sent += await self._until_refused(host, protocol, mutator, left)
+                    taken += await self._until_refused(host, protocol, mutator, inputs - taken)
             except RemoteError:
                 await trio.sleep(0.1)
-        return Fuzzed(protocol, sent, time.monotonic() - began, identities)
+        return Fuzzed(protocol, taken, time.monotonic() - began, identities)
 
-    async def _until_refused(self, host: Host, protocol: str, mutator: Mutator, left: Iterator[int]) -> int:
-        """Go on until there is nothing left, or this identity is refused; how many were sent."""
-        target, sent = parse_peer(self.address.rpartition("/")[2]), 0
+    async def _until_refused(self, host: Host, protocol: str, mutator: Mutator, most: int) -> int:
+        """Go on until so many were taken, or this identity is refused or over its rates; how many were taken."""
+        target, begun, taken, refused = parse_peer(self.address.rpartition("/")[2]), 0, 0, 0
 
         async def work() -> None:
-            nonlocal sent
-            while host.connected() and next(left, None) is not None:
-                await _say(host, target, protocol, mutator.next())
-                sent += 1
+            nonlocal begun, taken, refused
+            while host.connected() and begun < most and refused < AT_ONCE:
+                begun += 1
+                if await _say(host, target, protocol, mutator.next()):
+                    taken, refused = taken + 1, 0
+                else:
+                    begun, refused = begun - 1, refused + 1
 
         async with trio.open_nursery() as nursery:
             for _ in range(AT_ONCE):
                 nursery.start_soon(work)
-        return sent
+        return taken
 
 
-async def _say(host: Host, target: object, protocol: str, data: bytes) -> None:
-    """One input on a stream of its own."""
+async def _say(host: Host, target: object, protocol: str, data: bytes) -> bool:
+    """One input on a stream of its own; whether the target opened one."""
     try:
         with trio.fail_after(PATIENCE):
             stream = NetByteStream(await host._host.new_stream(target, [TProtocol(protocol)]))  # type: ignore[arg-type]
     except Exception:  # the connection went, or the target has too many streams: it is the next one's turn
         await trio.sleep(0.01)
-        return
+        return False
     try:
         with trio.move_on_after(LISTEN):
             await stream.write(data)
@@ -106,6 +109,7 @@ async def _say(host: Host, target: object, protocol: str, data: bytes) -> None:
         scope = trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0)
         with scope, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await stream.reset()
+    return True
 
 
 def _said(host: Host, target: object) -> list[str]:
