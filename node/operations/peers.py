@@ -74,7 +74,10 @@ async def show_standing(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[
         for one in peer.host.standing()
         if one.rule or one.refused_s > 0 or one.score < 0
     ]
-    return {"peers": sorted(rows, key=lambda row: (-row["refused_s"], row["score"]))}
+    return {
+        "peers": sorted(rows, key=lambda row: (-row["refused_s"], row["score"])),
+        "rules": peer.host.refusals() | peer.host.gossip_rules(),
+    }
 
 
 async def ban_peer(peer: Peer, params: dict[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001

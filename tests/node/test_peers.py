@@ -13,7 +13,13 @@ HOUR = 3600.0
 
 
 async def listed(standing: Standing, now: float) -> list[dict[str, Any]]:
-    peer = cast(Peer, SimpleNamespace(host=SimpleNamespace(standing=lambda: standing.listed(now))))
+    host = SimpleNamespace(
+        standing=lambda: standing.listed(now),
+        refusals=lambda: dict(standing.counts),
+        gossip_rules=lambda: {"accepted": 3},
+    )
+    peer = cast(Peer, SimpleNamespace(host=host))
+    assert (await show_standing(peer, {}, lambda _: None))["rules"] == dict(standing.counts) | {"accepted": 3}
     found: list[dict[str, Any]] = (await show_standing(peer, {}, lambda _: None))["peers"]
     return found
 
