@@ -41,7 +41,7 @@ ARRIVALS_RATE, ARRIVALS_BURST = 50.0, 400.0  # as above, all ranges together
 GRACE = 60.0  # seconds for which one that we dialled is not sent away
 # Connections of one /16 or IPv6 /32, above which they give way: before others who brought nothing; before anybody.
 CROWD, CROWD_MOST = 8, 32
-USELESS = 20.0  # seconds without an exchange, after which one gives way to whoever comes: newcomers have to get in
+USELESS = 5.0  # seconds without an exchange, after which one gives way to whoever comes: a look around takes two
 DIAL_TIMEOUT = 15.0  # seconds for one address: TCP, noise, yamux
 DIAL_STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305)
 ADDRESSES = 16  # of one peer
@@ -144,6 +144,7 @@ D_TRIM = 8  # at a heartbeat, more than these become D again; those up to D_HIGH
 D_OUT, D_SCORE = 2, 4  # of those who stay: the best that we dialled, and the best by score
 D_LAZY, LAZY_PART = 6, 4  # others that are offered ids at a heartbeat: so many, or one of so many
 MESH_PER_RANGE = 2  # neighbours of one mesh in one range of addresses
+MESH_PER_WIDE = 3  # as above, in one /16 or IPv6 /32, while others want a place; below D_LOW anybody has one
 MESH_SCORE = -0.5  # below this score a neighbour has no place in a mesh
 GOSSIP_SCORE = -3.0  # below this one it is offered nothing, and asked for nothing
 OPPORTUNITY_BEATS, OPPORTUNITY_PEERS, OPPORTUNITY_SCORE = 10, 2, 1.0  # heartbeats between two looks for better ones

@@ -94,7 +94,7 @@ class Honest(Peer):
         self.doorkeeper = Doorkeeper(self.standing, self.guests)
         self.doorkeeper.keep(self._kept)
         self.gate = Gate(self.name, self.standing.score, self.standing.is_refused)
-        self.mesh = Mesh(self.name, random, self._score, self.guests.where)
+        self.mesh = Mesh(self.name, random, self._score, self.guests.where, self.guests.where_wide)
         self.mesh.join(OFFERS, self.world.now)
         self.world.after(self.random.random(), self._heartbeat, self._life)
         if self.known_relays is not None:
@@ -124,7 +124,9 @@ class Honest(Peer):
     def reserves(self, other: Peer) -> Status:
         if self.reaching is None or self.reaching.limits is None:
             return Status.PERMISSION_DENIED
-        return self.reaching.limits.reserve(other.name, RANGES.narrow(ip_of(other)), self.world.now)
+        ip = ip_of(other)
+        wide = RANGES.wide(ip)
+        return self.reaching.limits.reserve(other.name, RANGES.narrow(ip), self.world.now, wide=wide)
 
     def carries(self, connection: Connection) -> bool:
         return self.reaching is not None and self.reaching.carries(connection)

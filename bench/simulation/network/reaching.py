@@ -165,9 +165,12 @@ class Reaching:
         if self.limits is None:
             return False
         source, target, now = connection.dialler, connection.listener, self._peer.world.now
-        circuit = self.limits.connect(source.name, target.name, RANGES.narrow(source.address), True, now)
+        narrow, wide = RANGES.narrow(source.address), RANGES.wide(source.address)
+        circuit = self.limits.connect(source.name, target.name, narrow, True, now, wide=wide)
         if not isinstance(circuit, Circuit):
             return False
+        for other in [other for other, its in self.carried.items() if its is circuit.instead_of]:
+            self._peer.world.close(other, other.dialler)
         self.limits.opened()
         self.carried[connection] = circuit
         self._peer.world.after(PUNCH_TIME, self._punch, connection)

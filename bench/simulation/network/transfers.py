@@ -1,11 +1,12 @@
 """A model on its way to many: the product's `Transfer` decides whom to ask for which piece.
 
-Whoever has all of it serves it too, and is found by the others when they look again, as with provider records.
+Whoever fetches it serves what it has of it, and is found by the others when they look again, as with provider records.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,21 @@ class Swarm:
 
     def __init__(self, world: World, pieces: int) -> None:
         self.world, self.pieces = world, pieces
-        self.holders: dict[str, Peer] = {}
+        self.holders: dict[str, Peer] = {}  # found by who looks
+        self._partly: dict[str, set[int]] = {}  # of those that fetch: what they have
         self.fetches: list[Fetch] = []
         self._uploads: dict[str, Upload] = {}
         world.on_closed.append(self._closed)
 
     def fetch(self, peer: Peer) -> None:
         """`peer` wants it, from now on."""
-        self.fetches.append(Fetch(self, peer))
+        has = self._partly[peer.name] = set()
+        self.fetches.append(Fetch(self, peer, has))
+        self.holders[peer.name] = peer
+
+    def has(self, peer: Peer, piece: int) -> bool:
+        """Whether the holder has it already."""
+        return peer.name in self.holders and piece in self._partly.get(peer.name, range(self.pieces))
 
     def upload_of(self, peer: Peer) -> Upload:
         """What `peer` sends."""
@@ -80,7 +88,7 @@ class Upload:
                 self._wanted[name] = queue
             if not connection.open:
                 continue
-            if peer.name not in self._swarm.holders:
+            if not self._swarm.has(peer, piece):
                 world.links.carry(connection, peer, 60, fetch.lacked, number, piece)
                 continue
             self._busy = True
@@ -92,8 +100,9 @@ class Upload:
 class Fetch:
     """One peer's fetch of the whole."""
 
-    def __init__(self, swarm: Swarm, peer: Peer) -> None:
+    def __init__(self, swarm: Swarm, peer: Peer, has: set[int]) -> None:
         self.swarm, self.peer, self.started_us = swarm, peer, swarm.world.clock.us
+        self._has = has
         self.done_us: int | None = None
         self.failed = False
         pieces = list(range(swarm.pieces))
@@ -147,7 +156,7 @@ class Fetch:
             elif isinstance(action, Cut):
                 self.swarm.upload_of(world.named[action.peer]).cut(self)
             elif isinstance(action, Store):
-                world.clock.at(world.clock.us + len(action.pieces) * CHUNK / DISK, self._stored)
+                world.clock.at(world.clock.us + len(action.pieces) * CHUNK / DISK, self._stored, action.pieces)
             elif isinstance(action, Finish):
                 self._finish(action.whole)
 
@@ -166,7 +175,8 @@ class Fetch:
             self._transfer.failed(number, error, self.swarm.world.now)
             self._go_on()
 
-    def _stored(self) -> None:
+    def _stored(self, pieces: Iterable[int]) -> None:
+        self._has.update(pieces)
         if not self.over and self.peer.up:
             self._transfer.stored()
             self._go_on()
@@ -176,6 +186,5 @@ class Fetch:
         world.say(f"fetched {self.peer.index} {whole}")
         if whole:
             self.done_us = world.clock.us
-            self.swarm.holders[self.peer.name] = self.peer
         else:
             self.failed = True

@@ -60,14 +60,14 @@ def test_a_newcomer_takes_the_place_of_one_whose_neighbours_are_many() -> None:
 def test_in_a_full_house_of_equals_the_newcomer_waits_outside() -> None:
     door = Door()
     door.fill()
-    assert door.come("stranger", FRIEND, 10.0).rule == "no room"
+    assert door.come("stranger", FRIEND, bounds.USELESS - 0.1).rule == "no room"
 
 
 @pytest.mark.parametrize("past", ["misbehaved", "useless"])
 def test_who_misbehaved_or_is_of_no_use_leaves_first(past: str) -> None:
     door = Door()
     door.fill()
-    now = 10.0
+    now = bounds.USELESS - 0.1
     if past == "misbehaved":
         door.standing.offend("guest 7", now)
     else:
