@@ -1,6 +1,6 @@
 """Every way a command can fail, each with its exit code and a sentence that says what to do next.
 
-The table is part of the interface: scripts may rely on it (README.md lists it).
+The table is part of the interface: scripts may rely on it (docs/settings.md lists it).
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _show(found: dict[str, Any], by: str) -> None:
     if costs := found["costs"]:
         _show_costs(costs)
     else:
-        echo_field("costs", "none are set: [costs] in config.toml (README, Income)")
+        echo_field("costs", "none are set: [costs] in config.toml (docs/money.md, Income)")
     click.echo(f"\nAs of block {found['block']}, in epoch {found['epoch']}.")
 
 
