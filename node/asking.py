@@ -1,26 +1,28 @@
 """Asking: one question to one provider after another, until an answer is proved. Nothing else is ever returned.
 
 A provider whose answer does not hold is told to the user, remembered for a while, and not asked again meanwhile. One
-that is overloaded, and said when to come back, is asked again when nobody else is left.
+that is overloaded, and said when to come back, or whose link was lost, is asked again when nobody else is left. Each
+time it is a request of its own, with a new nonce: a provider answers none twice. Who answered this peer before is asked
+before those who never did.
 """
 
 from __future__ import annotations
 
-import random
 from functools import partial
 
 import trio
 
-from wire.errors import ErrorCode, RemoteError
+from wire.errors import RemoteError
 from wire.generation import Tokens
-from wire.keys import peer_id_of
+from wire.keys import address_of, peer_id_of
 from wire.offer import Offer
 from wire.tier import rungs_of
 
+from .acquainted import Acquainted, recall
 from .attempt import Answered, Question, attempt, ceiling_of
 from .auditing.record import is_disputed, of_offer
 from .auditing.words import in_words
-from .bounds import MAX_ATTEMPTS, MAX_UNREACHABLE, OFFER_SECONDS, RESTS
+from .bounds import OFFER_SECONDS
 from .chain.amounts import show_amount, typed_amount
 from .clock import now_ms
 from .control import Emit
@@ -28,55 +30,44 @@ from .errors import CommandError, Exit
 from .finding import find_offers, refresh_offers
 from .peer import Peer
 from .tiers.rung import NotProved, NotWanted
+from .tried import Tried
 from .zk.expecting import told
-
-
-class _Tally:
-    """What became of the providers asked so far."""
-
-    def __init__(self) -> None:
-        self.tried: set[bytes] = set()
-        self.failures: dict[str, str] = {}  # the latest of each
-        self.back_at: dict[bytes, float] = {}  # when to ask those again who were overloaded and said so; trio's clock
-        self.unreachable = 0  # they cost little time, so they are counted apart: dead offers must not hide live ones
-        self.refused = False  # an answer came, and did not hold
-        self.unwanted = False  # one came, or was to be had, that is less than the policy of who asks wants
-
-    @property
-    def exhausted(self) -> bool:
-        return len(self.tried) - self.unreachable >= MAX_ATTEMPTS or self.unreachable >= MAX_UNREACHABLE
 
 
 async def ask(peer: Peer, question: Question, emit: Emit) -> Answered:
     """The first answer that is proved. CommandError: NOT_PROVED when an answer came and none held, REMOTE when none
     came, NOT_FOUND when nobody offers the model at this tier and price."""
-    model, tally = question.manifest.model, _Tally()
+    model, tried = question.manifest.model, Tried()
     deadline = trio.current_time() + question.seconds
     await find_offers(peer, model, emit, min(OFFER_SECONDS, question.seconds))
-    refreshed = False
-    while not tally.exhausted and trio.current_time() < deadline:
-        offers = _acceptable(peer, question, tally.tried)
+    known = await _acquainted(peer)
+    explore, refreshed = known.begins(), False
+    while not tried.exhausted and trio.current_time() < deadline:
+        offers = _acceptable(peer, question, tried.asked, known, explore=explore and not tried.asked)
         if not offers and not refreshed:
             refreshed = True  # those we know are used up, or too dear; there may be others
             await refresh_offers(peer, model)
             continue
         if not offers:
-            if not await _wait_for_one(tally, deadline, emit):
+            if not await _wait_for_one(peer, model, tried, deadline, emit):
                 break
             continue
         # Whoever is asked gets half of what is left, as long as somebody else could be asked after it.
         now = trio.current_time()
         until = deadline if len(offers) == 1 else now + (deadline - now) / 2
-        if answer := await _try(peer, question, _choose(peer, question, offers, emit), until, tally, emit):
+        offer = _choose(peer, question, offers, emit)
+        if answer := await _try(peer, question, offer, until, tried, emit):
+            known.answered(address_of(offer.peer))
             return answer
-    if not tally.failures:
+        known.failed(address_of(offer.peer), now_ms())
+    if not tried.failures:
         raise _nobody(peer, question)
-    listed = "\n".join(f"  {name}: {why}" for name, why in tally.failures.items())
-    if tally.refused:
+    listed = "\n".join(f"  {name}: {why}" for name, why in tried.failures.items())
+    if tried.refused:
         raise CommandError(
             Exit.NOT_PROVED, f"no answer could be proved:\n{listed}", "Do not use any of them. Ask again later."
         )
-    if tally.unwanted:
+    if tried.unwanted:
         rules = "What you accept: hallmark policy show. Other rules for one question: --policy FILE"
         raise CommandError(Exit.NOT_PROVED, f"no answer is good enough for your policy:\n{listed}", rules)
     raise CommandError(
@@ -84,11 +75,16 @@ async def ask(peer: Peer, question: Question, emit: Emit) -> Answered:
     )
 
 
-async def _try(
-    peer: Peer, question: Question, offer: Offer, until: float, tally: _Tally, emit: Emit
-) -> Answered | None:
-    tally.tried.add(offer.peer)
-    name = peer_id_of(offer.peer)
+async def _acquainted(peer: Peer) -> Acquainted:
+    if peer.acquainted is None:
+        recalled = await trio.to_thread.run_sync(recall, peer.local)
+        peer.acquainted = peer.acquainted or recalled  # another question may have begun meanwhile
+    return peer.acquainted
+
+
+async def _try(peer: Peer, question: Question, offer: Offer, until: float, tried: Tried, emit: Emit) -> Answered | None:
+    name, again = peer_id_of(offer.peer), offer.peer in tried.unsure
+    tried.ask(offer.peer)
 
     has_text = any(spec.name == "text" for spec in question.specs.outputs)
 
@@ -96,55 +92,45 @@ async def _try(
         text = tokens.text if has_text else None
         emit({"event": "tokens", "peer": name, "ids": list(tokens.ids), "text": text})
 
-    work = partial(attempt, peer, question, offer, until, hear)
+    work = partial(attempt, peer, question, offer, until, hear, again=again)
     try:
         if "zk" in rungs_of(question.tier) and (terms := offer.terms(question.tier)):
             return await told(work, name, terms, emit)
         return await work()
     except NotWanted as error:
-        tally.unwanted = True
+        tried.unwanted = True
         event, text = "rejected", f"not good enough: {name}: {error}"
-        tally.failures[name] = str(error)
+        tried.failures[name] = str(error)
     except NotProved as error:
-        tally.refused = True
+        tried.refused = True
         if error.dishonest:
             peer.distrust.note(offer.peer, str(error), now_ms())
         event, text = "rejected", f"REJECTED: the answer of {name}: {error}"
-        tally.failures[name] = str(error)
+        tried.failures[name] = str(error)
     except RemoteError as error:
-        tally.unreachable += error.code is ErrorCode.UNREACHABLE
+        tried.failed(offer.peer, error, trio.current_time())
         event, text = "failed", f"failed: {name}: {error}"
-        tally.failures[name] = str(error)
-        if error.code is ErrorCode.OVERLOADED and error.after_ms:
-            tally.back_at[offer.peer] = trio.current_time() + _rest(error.after_ms)
     emit({"event": event, "peer": name, "text": text})
     return None
 
 
-def _rest(after_ms: int) -> float:
-    """Seconds to leave an overloaded provider alone: those who were refused together shall not come back together."""
-    least, most = RESTS
-    return max(least, after_ms / 1000 * random.uniform(1, most))
-
-
-async def _wait_for_one(tally: _Tally, deadline: float, emit: Emit) -> bool:
+async def _wait_for_one(peer: Peer, model: bytes, tried: Tried, deadline: float, emit: Emit) -> bool:
     """Wait for the first provider that may be asked again; whether there is one before the deadline."""
-    if not tally.back_at:
+    again = tried.again()
+    if again is None or again.at >= deadline:
         return False
-    provider = min(tally.back_at, key=tally.back_at.__getitem__)
-    at = tally.back_at.pop(provider)
-    if at >= deadline:
-        return False
-    name = peer_id_of(provider)
-    emit({"event": "waiting", "peer": name, "text": f"waiting for {name}, which is overloaded"})
-    await trio.sleep_until(at)
-    tally.tried.discard(provider)
+    name = peer_id_of(again.provider)
+    emit({"event": "waiting", "peer": name, "text": f"waiting for {name}, which {again.why}: it is asked again"})
+    await trio.sleep_until(again.at)
+    if again.lost:
+        with trio.move_on_at(deadline):
+            await refresh_offers(peer, model)  # it may be elsewhere by now
     return True
 
 
-def _acceptable(peer: Peer, question: Question, tried: set[bytes]) -> list[Offer]:
-    """The offers that may be asked, the preferred provider's first, then those whose channel pays for the answer
-    already, then as the noticeboard orders them."""
+def _acceptable(peer: Peer, question: Question, tried: set[bytes], known: Acquainted, *, explore: bool) -> list[Offer]:
+    """The offers that may be asked, the preferred provider's first, then of those who answered before, then those whose
+    channel pays for the answer already, then as the noticeboard orders them. `explore`: a newcomer's comes first."""
     now = now_ms()
     without = tried | set(peer.distrust.current(now))
     offers = [
@@ -152,7 +138,15 @@ def _acceptable(peer: Peer, question: Question, tried: set[bytes]) -> list[Offer
         for offer in peer.board.offers(now, question.manifest.model, tier=question.tier, without=without)
         if (terms := offer.terms(question.tier)) and ceiling_of(question, terms) <= _allowed(peer, question, offer)
     ]
-    return sorted(offers, key=lambda o: (o.peer != question.prefer, not _is_open(peer, question, o)))
+    offers.sort(key=lambda o: not _is_open(peer, question, o))
+    offers = known.order(offers, lambda o: _cost(question, o), now, explore=explore)
+    return sorted(offers, key=lambda o: o.peer != question.prefer)
+
+
+def _cost(question: Question, offer: Offer) -> int:
+    terms = offer.terms(question.tier)
+    assert terms is not None  # it would not be acceptable
+    return ceiling_of(question, terms)
 
 
 def _allowed(peer: Peer, question: Question, offer: Offer) -> int:

@@ -83,14 +83,21 @@ class Answered:
 
 
 async def attempt(
-    peer: Peer, question: Question, offer: Offer, deadline: float, on_tokens: OnTokens | None = None
+    peer: Peer,
+    question: Question,
+    offer: Offer,
+    deadline: float,
+    on_tokens: OnTokens | None = None,
+    *,
+    again: bool = False,
 ) -> Answered:
     """The proved answer of one provider, by `deadline` (trio's clock). NotProved, or RemoteError when none came.
 
-    `on_tokens` hears a generator's tokens as they come: provisional until this returns, void when it raises.
+    `on_tokens` hears a generator's tokens as they come: provisional until this returns, void when it raises. `again`:
+    the provider was lost in the middle of an answer to this question: what both cost stays within its price.
     """
     asked = _ask(peer, question, offer, deadline)
-    bought = await _buy(peer, question, offer, deadline)
+    bought = await _buy(peer, question, offer, deadline, again)
     peer_id = peer_id_of(offer.peer)
     peer.host.learn(peer_id, offer.addresses)
     with bought.ending() if bought else nullcontext():
@@ -110,13 +117,13 @@ async def attempt(
 _BEFORE = (ErrorCode.UNREACHABLE, ErrorCode.REJECTED, ErrorCode.PAYMENT)  # a committee said nothing that was kept back
 
 
-async def _buy(peer: Peer, question: Question, offer: Offer, deadline: float) -> Bought | None:
+async def _buy(peer: Peer, question: Question, offer: Offer, deadline: float, again: bool) -> Bought | None:
     """What pays for the answer; None where answers cost nothing or nobody moves money. RemoteError when it can't."""
     ceiling = ceiling_of(question, _terms(question, offer))
     if peer.spending is None or not ceiling:
         return None
     with trio.move_on_at(deadline):
-        return await peer.spending.buy(offer, ceiling)
+        return await peer.spending.buy(offer, ceiling, question.max_price - ceiling if again else None)
     raise RemoteError(ErrorCode.TIMEOUT, "its payment channel was not ready within the time allowed")
 
 
@@ -142,7 +149,7 @@ async def _exchange(
     found_at, request = trio.current_time(), asked.request
     hold(check_expected(peer.network, request, question.specs, question.policy))
     await prepare(peer, question.tier, offer, question.policy)
-    async with peer.host.exchange(peer_id_of(offer.peer), "infer") as channel:
+    async with peer.host.exchange(peer_id_of(offer.peer), "infer", once=True) as channel:
         connected = trio.current_time()
         headers = tuple(t.header for t in question.tensors)
         ask = Ask(request=request, inputs=headers, payment=bought.payment if bought else None)

@@ -57,9 +57,16 @@ DISPUTED_MS = 7 * 24 * 60 * 60 * 1000  # how long a disputed provider is asked l
 # asking providers
 MAX_ATTEMPTS = 4  # providers asked for one answer
 MAX_UNREACHABLE = 16  # providers of one answer that may turn out to be gone
+# Seconds before a provider that was lost is asked again, where nobody else is left: a peer that loses its relay has
+# another one within 15 s. One that was never reached for this answer is asked so many times more.
+LOST_RESTS, LOST_RESTS_UNMET = (0.5, 2.0, 4.0, 8.0), 2
 NAME_SECONDS = 1.0  # what a name means to others is waited for, once one has said what it means to it
 OFFER_SECONDS = 10.0  # how long a first offer is waited for
 REFRESH_SECONDS = 3.0  # how long others are asked for offers once those known are used up
+EXPLORE_EVERY = 20  # questions, of which one is asked of a newcomer first
+MAX_ANSWERED, RECALLED = 1024, 256  # providers remembered for their answers; receipts of which that is known at first
+FAILURES_BORNE = 3  # failures in a row after which one that answered before counts as a newcomer
+GAVE_NOTHING_MS = 10 * 60 * 1000  # how long a provider that gave nothing is asked last
 DISTRUST_MS = 10 * 60 * 1000
 MAX_DISTRUSTED = 4096
 

@@ -1,8 +1,13 @@
-"""Fetching a whole model from everybody who has it: what `model pull` and a mirroring hub both do."""
+"""Fetching a whole model from everybody who has it, or some of it: what `model pull` and a mirroring hub both do.
+
+Whoever serves while it fetches is found by others who fetch the same, so that a crowd is not as slow as the few who had
+all of it at first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,7 +44,10 @@ async def fetch_model(
     StoreError when it cannot be kept; what came by then stays.
     """
     store = peer.local.store
-    async with store.holding([f.blob for f in manifest.files]):  # not garbage, though no manifest names them
+    async with (
+        store.holding([f.blob for f in manifest.files]),  # not garbage, though no manifest names them
+        _found_by_others(peer, signed.model),
+    ):
         started, size = trio.current_time(), 0
         missing = [f for f in manifest.files if not store.blobs.complete(f.blob)]
         peers = await holders(peer, signed.model) if missing else []
@@ -61,6 +69,25 @@ async def fetch_model(
             await fetch_circuits(peer, signed.model, manifest, peers)
     peer.local.models_changed.notify()
     return Fetched(size, trio.current_time() - started)
+
+
+@asynccontextmanager
+async def _found_by_others(peer: Peer, model: bytes) -> AsyncIterator[None]:
+    """While a model is fetched others are told that this peer has some of it, if it stays and serves.
+
+    A hub goes on telling of what it has in the end. For the others, and where nothing came of it, what was said lapses.
+    """
+    if not peer.roles:
+        yield
+        return
+    whole = False
+    peer.host.discovery.provide_soon(model)
+    try:
+        yield
+        whole = True
+    finally:
+        if not (whole and "hub" in peer.roles):
+            peer.host.discovery.withdraw(model)
 
 
 async def _more_holders(peer: Peer, model: bytes) -> AsyncIterator[str]:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from p2p import Host
     from settle.chain import Chain, Sender
 
+    from .acquainted import Acquainted
     from .attesting.service import Attesting
+    from .listening import Listening
     from .networks.updating import Updates
     from .paying.claiming import Claiming
     from .paying.earning import Earning
@@ -50,6 +52,7 @@ class Peer:
     intake: Intake
     roles: tuple[str, ...]
     started_ms: int
+    listening: Listening  # where, and why there
     bootstraps: int  # how many addresses the host has to start from
     draining: bool = False  # set by the first Ctrl-C: no new work is taken
     busy: int = 0  # pieces of work in hand, which draining waits for
@@ -57,6 +60,7 @@ class Peer:
     reach_changed: Signal = field(default_factory=Signal)  # others reach this peer elsewhere, or not any more
     idle: Signal = field(default_factory=Signal)  # a piece of work was finished
     distrust: Distrust = field(default_factory=Distrust)  # providers whose answers did not hold
+    acquainted: Acquainted | None = None  # who answered this peer; None before its first question
     held: Held = field(default_factory=Held)  # the inputs of requests in hand
     checks: Checks = field(default_factory=Checks)  # own sampled answers that a verifier shall check
     tally: Tally = field(default_factory=Tally)  # pulls and calls, until they are written down

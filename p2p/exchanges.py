@@ -58,12 +58,14 @@ class Exchanges:
             self._host.set_stream_handler(TProtocol(name), serve)
 
     @asynccontextmanager
-    async def open(self, peer_id: str, protocol: str) -> AsyncIterator[Channel]:
+    async def open(self, peer_id: str, protocol: str, *, once: bool = False) -> AsyncIterator[Channel]:
         """As `Host.exchange`."""
         pooled, versions = self._pooled(peer_id, protocol), self._network.protocols(protocol)
         stream: ByteStream
         if peer_id == self._peer_id:
             stream = self._to_itself(protocol)
+        elif pooled is not None and once:
+            stream = pooled
         elif pooled is not None:
             # What was said on it is said again on the fresh one, so that has to be of the same version.
             stream = Replay(pooled, lambda: self._fresh(peer_id, protocol, [pooled.protocol]))

@@ -55,7 +55,7 @@ class Host:
         # What is said to them: exchanges, gossip, the DHT.
         self._host = SafeHost(self._swarm, self._contacts.is_welcome, self._on_identified)
         self._exchanges = Exchanges(self._host, network, nursery, self._contacts, door, options.uploads)
-        self._gossip = Gossip(self._host, network, standing, self._contacts.expel, guests.where)
+        self._gossip = Gossip(self._host, network, standing, self._contacts.expel, guests)
         door.keep(self._gossip.proven)
         # Who goes to the public DHT must not be taken for one of its own peers.
         public = "amino" in options.rendezvous
@@ -118,13 +118,14 @@ class Host:
         """Serve `protocol` (a name like "infer"). `handler` is called once an exchange, again while more come."""
         self._exchanges.handle(protocol, handler)
 
-    def exchange(self, peer_id: str, protocol: str) -> AbstractAsyncContextManager[Channel]:
+    def exchange(self, peer_id: str, protocol: str, *, once: bool = False) -> AbstractAsyncContextManager[Channel]:
         """A channel for one exchange, which must be over when the block is left without an error.
 
         RemoteError (UNREACHABLE, UNSUPPORTED, LINK_LOST) when none can be had. The stream is kept for the next
-        exchange when this one ended in order, with an error of the peer's too; else it is reset.
+        exchange when this one ended in order, with an error of the peer's too; else it is reset. What is said may reach
+        the peer twice, the first time without an answer; `once`: never, and a kept stream that died is LINK_LOST.
         """
-        return self._exchanges.open(peer_id, protocol)
+        return self._exchanges.open(peer_id, protocol, once=once)
 
     async def connect(self, addresses: Sequence[str], *, timeout: float = bounds.DIAL_TIMEOUT) -> str:
         """Connect to the one peer whose addresses these are, and return its id.

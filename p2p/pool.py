@@ -1,7 +1,7 @@
 """Idle streams kept open for the next exchange, because a new one costs five times a round trip.
 
 `Pool` is a machine without I/O: it says which stream to take and which to drop. `Replay` covers the one thing a pool
-cannot know: that the stream it gave out died while it lay idle.
+cannot know: that the stream it gave out died while it lay idle. What it says again may have been heard the first time.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class Replay:
 
     What was written until then is kept (within a bound) and said again there. After the first byte read, or past the
     bound, it is a plain stream.
+
+    Only for exchanges that change nothing when they come twice, as questions for a blob or for a vote do. A stream that
+    breaks before a byte came back may have died while it lay idle, or in the middle of the peer's work: an end that is
+    told at once may come from a relay that has passed the request on, and one that is noticed after seconds says
+    nothing at all. Whoever must not ask twice (`Host.exchange`'s `once`) hears LINK_LOST, and decides for itself.
     """
 
     def __init__(self, stream: ByteStream, fresh: Callable[[], Awaitable[ByteStream]]) -> None:

@@ -54,8 +54,12 @@ class Spending:
         fit = [p for p in self.payers.values() if offer.payment and self._fits(p, offer.payment)]
         return max(fit, key=lambda payer: payer.left, default=None)
 
-    async def buy(self, offer: Offer, ceiling: int) -> Bought:
-        """A purchase of an answer that may cost up to `ceiling`. RemoteError (PAYMENT) when it cannot be paid."""
+    async def buy(self, offer: Offer, ceiling: int, spare: int | None = None) -> Bought:
+        """A purchase of an answer that may cost up to `ceiling`. RemoteError (PAYMENT) when it cannot be paid.
+
+        `spare`: what its provider may be believed to have charged beside, for an answer that was lost; None: as much as
+        was signed for.
+        """
         terms, name = offer.payment, peer_id_of(offer.peer)
         if terms is None:
             raise RemoteError(ErrorCode.PAYMENT, "its offer does not say how it is paid")
@@ -77,7 +81,7 @@ class Spending:
         except BaseException:
             self.budget.end(reserved, 0, now_ms())
             raise
-        return Bought(self, payer, purchase, reserved)
+        return Bought(self, payer, purchase, reserved, spare)
 
     def sign(self, payer: Payer, voucher: Voucher) -> SignedVoucher:
         """A voucher with our signature; the books say that it was given."""
@@ -157,9 +161,11 @@ class Unpaid(PaymentFault):
 class Bought:
     """One purchase under way. It ends with `ending`."""
 
-    def __init__(self, spending: Spending, payer: Payer, purchase: Purchase, reserved: Reserved) -> None:
+    def __init__(
+        self, spending: Spending, payer: Payer, purchase: Purchase, reserved: Reserved, spare: int | None
+    ) -> None:
         self._spending, self._payer = spending, payer
-        self._purchase, self._reserved = purchase, reserved
+        self._purchase, self._reserved, self._spare = purchase, reserved, spare
         self._asked = 0
         self._price: int | None = None
 
@@ -176,7 +182,7 @@ class Bought:
         self._asked = said.needed
         owed = self._payer.book.owed
         try:
-            voucher = self._payer.answer(self._purchase, said, used)
+            voucher = self._payer.answer(self._purchase, said, used, self._spare)
         except (Disputed, NotCovered) as error:
             raise RemoteError(ErrorCode.PAYMENT, str(error)) from error
         if (more := self._payer.book.owed - owed) > 0:

@@ -6,21 +6,18 @@ Serving the blobs themselves needs no role: every running peer shares what it ha
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Collection
 
 import trio
 
-from wire.errors import RecordError, RemoteError
+from wire.errors import RecordError
 from wire.manifest import SignedManifest, read_manifest
 
 from ..peer import Peer
 from ..supervise import supervise
 from .mirror import run_mirror
 
-log = logging.getLogger("hallmark.hub")
-
-REPROVIDE_SECONDS = 3600.0  # others keep a provider record for four hours; one keeps it fresh through churn
-RETRY_SECONDS = 10.0  # while somebody has yet to hear of a model
+LONGEST = 3600.0  # seconds between two looks at what is here, if nothing changes
 
 
 async def run_hub(peer: Peer) -> None:
@@ -31,28 +28,28 @@ async def run_hub(peer: Peer) -> None:
 
 
 async def _announce_all(peer: Peer) -> None:
-    """Announce every complete model, when it comes and again every hour."""
-    told: dict[bytes, float] = {}
+    """Announce every complete model when it comes. The DHT hears it again before that lapses: see `Discovery`."""
+    told: set[bytes] = set()
     while True:
-        now, seen = trio.current_time(), peer.local.models_changed.count
-        here = peer.local.store.models.all()
-        for model in told.keys() - {signed.model for signed in here}:
+        seen = peer.local.models_changed.count
+        here = await trio.to_thread.run_sync(peer.local.store.models.all)
+        for model in told - {signed.model for signed in here}:
             peer.host.discovery.withdraw(model)
-            del told[model]
-        due = [s for s in here if now - told.get(s.model, -REPROVIDE_SECONDS) >= REPROVIDE_SECONDS]
-        for signed in due:
-            if await _announce(peer, signed):
-                told[signed.model] = now
-        waiting = any(signed.model not in told for signed in due)
-        await peer.local.models_changed.wait(RETRY_SECONDS if waiting else REPROVIDE_SECONDS, since=seen)
+            told.discard(model)
+        for model in await trio.to_thread.run_sync(_whole, peer, [s for s in here if s.model not in told]):
+            peer.host.discovery.provide_soon(model)
+            told.add(model)
+        await peer.local.models_changed.wait(LONGEST, since=seen)
 
 
-async def _announce(peer: Peer, signed: SignedManifest) -> bool:
-    try:
-        manifest = read_manifest(signed, peer.network.domain, signed.model)
-        if not all(peer.local.store.blobs.complete(f.blob) for f in manifest.files):
-            return False
-        return await peer.host.provide(signed.model)
-    except (RemoteError, RecordError) as error:
-        log.info("%s is not announced yet: %s", signed.cid, error)
-        return False
+def _whole(peer: Peer, models: Collection[SignedManifest]) -> list[bytes]:
+    """Those of the models that are this network's, and of which nothing is missing."""
+    blobs, found = peer.local.store.blobs, []
+    for signed in models:
+        try:
+            manifest = read_manifest(signed, peer.network.domain, signed.model)
+        except RecordError:
+            continue
+        if all(blobs.complete(file.blob) for file in manifest.files):
+            found.append(signed.model)
+    return found

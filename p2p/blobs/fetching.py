@@ -30,7 +30,6 @@ OnProgress = Callable[[int, int, str, str], None]
 "" is only a chunk that came from that peer; and with no peer's id, that more is on disk.
 """
 
-_USELESS = (ErrorCode.NOT_FOUND, ErrorCode.WRONG_DATA)  # who failed so with the outline has no chunks for us
 _TICK = 0.1  # seconds; how late a silence, or the end of a rest, may be noticed
 
 
@@ -60,7 +59,9 @@ async def fetch_blob(
                 search = _OutlineSearch(host, blob, progress)
                 outline = await search.run(callers)
                 failures = search.failures
-                asked = [peer for peer in search.asked if peer not in failures or failures[peer].code not in _USELESS]
+                # Who lacks the outline may be about to fetch the blob as well.
+                liars = {peer for peer, error in failures.items() if error.code is ErrorCode.WRONG_DATA}
+                asked = [peer for peer in search.asked if peer not in liars]
                 await store.put_outline(outline)
             if missing := await _missing(store, outline):
                 more_failures = await _Fetch(host, outline, missing, store, progress).run(asked, callers)
@@ -198,7 +199,7 @@ class _Fetch:
 
     def _join(self, peer: str) -> None:
         self._tell(peer, "asking")
-        self._transfer.joined(peer, trio.current_time())
+        self._transfer.joined(peer, trio.current_time(), _start(len(self._digests), peer))
 
     def _step(self) -> None:
         """Do what the transfer says."""
@@ -267,5 +268,10 @@ class _Fetch:
 
 def _from_somewhere(count: int, peer_id: str) -> list[int]:
     """The pieces in order, from a place of this peer's own, so that those who fetch the same can help each other."""
-    at = int.from_bytes(content_hash(peer_id.encode())[:8], "big") % max(count, 1)
+    at = _start(count, peer_id)
     return [*range(at, count), *range(at)]
+
+
+def _start(count: int, peer_id: str) -> int:
+    """The piece that a peer begins with, if it fetches all of them."""
+    return int.from_bytes(content_hash(peer_id.encode())[:8], "big") % max(count, 1)

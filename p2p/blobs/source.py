@@ -39,18 +39,22 @@ class Request:
 class Source:
     """What is known of one peer. Times are in seconds."""
 
-    def __init__(self, peer: str, now: float) -> None:
+    def __init__(self, peer: str, now: float, *, fetches: bool = False) -> None:
+        """`fetches`: if it lacks some, it is asked for pieces in the order in which it likely fetches them."""
         self.peer = peer
+        self.fetches = fetches
         self.rate = 0.0  # bytes a second; 0 while not yet measured
         self.latency = 0.0  # of a request's first piece, the shortest seen
         self.requests: dict[int, Request] = {}
         self.outstanding = 0  # bytes asked for
         self.delivered = 0  # bytes
         self.heard = now  # when the last piece came, or the first was asked for after a rest
+        self._came = float("-inf")  # when the last piece did
         self.told = False  # whether the user was told of its silence
         self.rest_until = now
         self.error: RemoteError | None = None  # the last failure
         self.gone = False  # not asked any more
+        self.lacking_since: float | None = None  # since when it is known to lack some pieces
         self._failures = self._misses = 0  # since the last piece
         self._failed = float("-inf")  # when it last failed
 
@@ -80,15 +84,20 @@ class Source:
         sample = (self.delivered - request.delivered) / took
         self.rate += (sample - self.rate) / 4 if self.rate else sample
         self.latency = min(self.latency or took, took)
-        self.heard, self.told = now, False
+        self.heard = self._came = now
+        self.told = False
         self._failures = self._misses = 0
         self.error = None
 
     def missed(self, now: float, others: bool) -> None:
-        """It lacks a piece. While `others` deliver, one that lacks much is asked more and more rarely."""
+        """It lacks a piece. While `others` are at work, one that lacks much is asked more and more rarely, and one that
+        fetches as well is given the time to get on."""
         self._misses += 1
         self.heard = now
-        if others and self._misses > 4:
+        self.lacking_since = now if self.lacking_since is None else self.lacking_since
+        if others and self.fetches:
+            self.rest_until = now + bounds.BLOB_REST / 2
+        elif others and self._misses > 4:
             self.rest_until = now + min(0.02 * 2 ** min(self._misses - 4, 10), bounds.BLOB_REST)
 
     def failed(self, error: RemoteError, asked: float, now: float) -> None:
@@ -102,6 +111,12 @@ class Source:
             self._failed = now
             self.rest_until = now + min(0.25 * 2**self._failures, bounds.BLOB_REST)
             self.gone = self._failures >= bounds.BLOB_TRIES
+
+    def is_at_work(self, now: float) -> bool:
+        """Whether it delivers, or was asked for the first time and has not answered yet."""
+        if not self.rate:
+            return bool(self.requests) and not self._misses
+        return now - self._came < min(max(1.0, 3 * CHUNK / self.rate), bounds.BLOB_SILENCE)
 
     def is_silent(self, now: float) -> bool:
         """Whether it delivered before, and should have again by now. For a first answer it has the request's time."""

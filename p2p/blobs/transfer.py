@@ -69,6 +69,7 @@ class Transfer:
         self._undone = set(missing)  # not yet arrived
         self._pieces = Pieces(missing, len(sizes))
         self._sources: dict[str, Source] = {}
+        self._undone_then: dict[str, int] = {}  # by peer: how much had not arrived when it was last taken to have all
         self._holders: dict[int, list[Request]] = {}  # who is asked for each piece
         self._gathered: list[int] = []
         self._gathered_bytes = self._storing_bytes = self._asked_bytes = self._stored_bytes = 0
@@ -94,11 +95,13 @@ class Transfer:
 
     # Events.
 
-    def joined(self, peer: str, now: float) -> None:
-        """A peer that may have the blob. Known ones, and those beyond the bound, are passed over."""
+    def joined(self, peer: str, now: float, start: int | None = None) -> None:
+        """A peer that may have the blob, or fetch it from the piece `start` on. Known ones, and those beyond the bound,
+        are passed over."""
         if peer not in self._sources and len(self._sources) < bounds.BLOB_PEERS:
-            self._sources[peer] = Source(peer, now)
-            self._pieces.join(peer)
+            self._sources[peer] = Source(peer, now, fetches=start is not None)
+            self._undone_then[peer] = len(self._undone)
+            self._pieces.join(peer, start)
 
     def no_more_peers(self) -> None:
         """No further peer will join."""
@@ -125,9 +128,12 @@ class Transfer:
         """The peer does not have this piece; those after it in the request are not answered either."""
         if (request := self._requests.get(number)) is None:
             return
-        others = any(s.peer != request.peer and s.rate and now - s.heard < 1 for s in self._live())
-        self._pieces.lack(request.peer, piece)
-        self._sources[request.peer].missed(now, others)
+        others = any(s.peer != request.peer and s.is_at_work(now) for s in self._live())
+        source = self._sources[request.peer]
+        # While others deliver, who fetches as well has the time to come by this piece, which is likely its next.
+        if not (others and source.fetches and self._pieces.lacks_some(request.peer)):
+            self._pieces.lack(request.peer, piece)
+        source.missed(now, others)
         self._end(request)
 
     def failed(self, number: int, error: RemoteError, now: float) -> None:
@@ -152,6 +158,7 @@ class Transfer:
         for source in self._live():
             if source.is_silent(now):
                 self._replace(source, now)
+            self._look_again(source, now)
         actions, self._said = self._said, []
         self._gather(actions, now)
         if not self._undone and not self._gathered and not self._storing_bytes:
@@ -201,6 +208,19 @@ class Transfer:
         # of what was stored since the start, which a crash at any time, and any number of them, make little of.
         least, most = bounds.BLOB_UNSTORED
         return min(max(self._stored_bytes // bounds.BLOB_UNSTORED_PART, least), most)
+
+    def _look_again(self, source: Source, now: float) -> None:
+        """A peer that lacks all that is missing may fetch it as well, and have some by now.
+
+        Looked for only while the fetch goes on, from whomever: so it ends where nobody brings anything more.
+        """
+        since = source.lacking_since
+        if since is None or now - since < bounds.BLOB_LACKED or len(self._undone) >= self._undone_then[source.peer]:
+            return
+        if len(self._pieces) and self._pieces.find(source.peer) is None:
+            self._pieces.forget(source.peer)
+            source.lacking_since = None
+            self._undone_then[source.peer] = len(self._undone)
 
     def _late(self, source: Source, now: float) -> list[int]:
         """The piece that keeps the end waiting, when `source` would likely bring it much sooner than who is asked."""

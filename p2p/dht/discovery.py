@@ -121,11 +121,13 @@ class Discovery:
 
     async def provide_key(self, key: bytes) -> bool:
         """As `provide`, of content by its multihash of any kind."""
-        self._provided.pop(key, None)
-        due = self._provided[key] = _Due(0.0)
-        if len(self._provided) > bounds.PROVIDED:
-            del self._provided[next(iter(self._provided))]
-        return await self._announce(key, due)
+        return await self._announce(key, self._intend(key))
+
+    def provide_soon(self, digest: bytes) -> None:
+        """As `provide`, without waiting for it. What is announced already stays so."""
+        if _BLAKE3 + digest not in self._provided:
+            self._intend(_BLAKE3 + digest)
+            self._news.set()
 
     def withdraw(self, digest: bytes) -> None:
         """Stop announcing; what others noted lapses by itself within hours."""
@@ -181,6 +183,13 @@ class Discovery:
         return key in self._provided
 
     # What we say.
+
+    def _intend(self, key: bytes) -> _Due:
+        self._provided.pop(key, None)
+        due = self._provided[key] = _Due(0.0)
+        if len(self._provided) > bounds.PROVIDED:
+            del self._provided[next(iter(self._provided))]
+        return due
 
     async def _announce(self, key: bytes, due: _Due) -> bool:
         due.at, taken = math.inf, 0  # until this try is over

@@ -77,10 +77,11 @@ class Payer:
             self.book = replace(self.book, signed=Amount(amount))
         return Voucher(channel=self.id, amount=Amount(amount))
 
-    def answer(self, purchase: Purchase, said: Owed, used: int) -> Voucher:
+    def answer(self, purchase: Purchase, said: Owed, used: int, spare: int | None = None) -> Voucher:
         """The voucher for a provider that says it needs more, when so much of the answer has come as costs `used`.
 
-        Disputed when it asks for more than the next step, or counts charges that this payer has no reason to believe.
+        Disputed when it asks for more than the next step, or counts charges that this payer has no reason to believe,
+        or that it believes only up to `spare` at this time.
         """
         self._check(purchase)
         purchase.covered = max(purchase.covered, min(purchase.ceiling, used + purchase.step))
@@ -99,6 +100,9 @@ class Payer:
         others = self._may_cost - purchase.ceiling  # they may be among what it charged, and are owed once accepted
         owed = max(self.book.owed, min(said.charged, held.voucher.amount) - others)
         amount = max(said.needed, owed + self.outstanding)
+        if spare is not None and (more := amount - self.book.owed - self.outstanding) > spare:
+            asked = f"it counts {show_amount(more)} for an answer that never came"
+            raise Disputed(f"{asked}, and this question has {show_amount(spare)} left for that")
         self._check_deposit(amount)
         self._unsure = False
         trusted = self.book.paid_on_trust or owed > self.book.owed

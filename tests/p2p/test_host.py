@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -78,6 +78,31 @@ async def test_a_pooled_stream_that_died_is_replaced() -> None:
                 if "echo" in str(stream.get_protocol()):
                     await stream.reset()
         await ask(client, server.peer_id)
+
+
+async def test_what_may_not_come_twice_is_not_said_again_when_the_link_breaks_at_work() -> None:
+    """What may is: the peer cannot be asked whether it had heard it."""
+    heard: list[str] = []
+
+    async with two() as (server, client):
+
+        async def work(channel: Channel) -> None:
+            await channel.receive(AskOutline, timeout=5)
+            heard.append(channel.peer)
+            if len(heard) == 2:
+                await server._swarm.close_peer(parse_peer(client.peer_id))
+                return
+            await channel.send(ASK)
+
+        server.handle("work", work)
+        for once, times in ((False, 3), (True, 2)):
+            heard.clear()
+            await ask(client, server.peer_id, "work")  # its stream is kept
+            with pytest.raises(RemoteError, match="link_lost") if once else nullcontext():
+                async with client.exchange(server.peer_id, "work", once=once) as channel:
+                    await channel.send(ASK)
+                    await channel.receive(AskOutline, timeout=5)
+            assert len(heard) == times
 
 
 async def test_a_lost_connection_is_dialled_again() -> None:

@@ -170,6 +170,53 @@ class TestWhatIsOwed:
         assert scene.owed == 50
 
 
+class TestAskedAgain:
+    """A provider was lost in the middle of a paid answer, and is asked again: what both cost is bounded."""
+
+    async def lost(self, scene: Scene) -> None:
+        with pytest.raises(RemoteError), (await scene.buy()).ending() as _:
+            raise RemoteError(ErrorCode.LINK_LOST, "cut")
+
+    async def test_one_that_cuts_the_link_and_charges_for_nothing_gets_no_more_than_the_question_allows(
+        self, scene: Scene
+    ) -> None:
+        """However often it does that."""
+        await scene.paid()
+        for _ in range(3):
+            await self.lost(scene)
+            bought = await scene.spending.buy(OFFER, PRICE, spare=0)
+            assert bought.payment.voucher.voucher.amount == 2 * PRICE  # the lost one's voucher covers this one
+            with refused("counts 0.00000000000000001 for an answer that never came"):
+                bought.top_up(Owed(charged=Amount(20), needed=Amount(30), held=voucher(20)), 0)
+            with pytest.raises(RemoteError), bought.ending():
+                raise RemoteError(ErrorCode.PAYMENT, "no")
+        assert (scene.owed, scene.spending.payers[ID].book.signed) == (PRICE, 2 * PRICE)
+
+    async def test_one_that_was_at_work_answers_for_the_same_voucher(self, scene: Scene) -> None:
+        await self.lost(scene)
+        bought = await scene.spending.buy(OFFER, PRICE, spare=0)
+        assert bought.payment.voucher.voucher.amount == PRICE
+        with bought.ending():
+            bought.proved(Amount(PRICE))
+        assert (scene.owed, scene.spending.payers[ID].book.signed) == (PRICE, PRICE)
+
+    async def test_one_that_had_answered_is_believed_where_the_question_allows_both(self, scene: Scene) -> None:
+        await self.lost(scene)
+        bought = await scene.spending.buy(OFFER, PRICE, spare=PRICE)
+        assert (
+            bought.top_up(Owed(charged=Amount(10), needed=Amount(20), held=voucher(10)), 0).voucher.voucher.amount == 20
+        )
+        with bought.ending():
+            bought.proved(Amount(PRICE))
+        assert scene.owed == 2 * PRICE
+
+    async def test_a_voucher_beyond_what_it_says_to_have_charged_is_not_given_either(self, scene: Scene) -> None:
+        await self.lost(scene)
+        bought = await scene.spending.buy(OFFER, PRICE, spare=PRICE - 1)
+        with refused("never came"):
+            bought.top_up(Owed(charged=Amount(0), needed=Amount(20), held=voucher(10)), 0)
+
+
 class TestBudgets:
     async def test_no_answer_over_a_limit_is_bought(self, store: Store, nursery_: trio.Nursery) -> None:
         scene = Scene(store, nursery_, max_per_request=15, max_per_provider=25)
