@@ -103,6 +103,8 @@ class SafeHost(BasicHost):
         over = _over.set(net_stream.muxed_conn)
         try:
             with scope:
+                if wait := self.slots.wait(peer, trio.current_time()):
+                    await trio.sleep(wait)
                 await super()._swarm_stream_handler(net_stream)
             if scope.cancelled_caught:
                 await reset(net_stream)

@@ -144,6 +144,8 @@ class Asker:
         """
         found, scope = [], self._scope(by)
         for peer in peers[: bounds.CLOSEST]:
+            if len(peer.id) > bounds.PEER_ID:
+                continue
             try:
                 named = ID(peer.id)
                 raws = [raw for raw in peer.addrs[: bounds.ADDRESSES] if len(raw) <= bounds.ADDRESS_TEXT]

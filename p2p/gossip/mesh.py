@@ -8,14 +8,14 @@ them can be run under one clock; the same calls with the same `Random` give the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from random import Random
 
 from .. import bounds
 from ..rates import Rates
 from .history import Recent, Seen
 from .lazy import Lazy
-from .places import Judges, chosen, has_room, kept, median
+from .places import Judges, chosen, from_elsewhere, giving_way, has_room, is_rare, kept, median
 from .rpc import Rpc
 from .rules import Admission, Rule
 
@@ -34,12 +34,17 @@ class Mesh:
     """All topics of one peer."""
 
     def __init__(
-        self, me: str, random: Random, score: Callable[[str], float], range_of: Callable[[str], str | None]
+        self,
+        me: str,
+        random: Random,
+        score: Callable[[str], float],
+        range_of: Callable[[str], str | None],
+        wide_of: Callable[[str], str | None],
     ) -> None:
         """`score` of a peer: 0 for a stranger, below it for one that misbehaved. `range_of` a peer: the range of
-        addresses it is in, None for one that is not limited."""
+        addresses it is in, None for one that is not limited; `wide_of`: the wide range around that."""
         self._me, self._random, self._score = me, random, score
-        self._judges = Judges(random, score, range_of, lambda peer: self._peers[peer].outgoing)
+        self._judges = Judges(random, score, range_of, wide_of, lambda peer: self._peers[peer].outgoing)
         self._peers: dict[str, _Peer] = {}
         self._takers: dict[str, dict[str, None]] = {}  # by topic: the peers that take part
         self._meshes: dict[str, dict[str, None]] = {}  # of topics that we joined
@@ -47,6 +52,8 @@ class Mesh:
         self._seen, self._recent = Seen(), Recent()
         self._lazy = Lazy(random, self._recent)
         self._pace = Rates(bounds.FORWARD_RATE, bounds.FORWARD_BURST)
+        self._older_pace = Rates(bounds.OLDER_RATE, bounds.OLDER_BURST)
+        self.older: Collection[str] = ()  # neighbours of release 0.1
         self._senders: dict[bytes, list[str]] = {}  # who sent a message that is being judged
         self._out: dict[str, Rpc] = {}
         self._faults: list[tuple[str, Rule, float]] = []
@@ -66,6 +73,7 @@ class Mesh:
         for members in self._meshes.values():
             members.pop(peer, None)  # whose stream broke forgets whose mesh it was in
         self._out.pop(peer, None)
+        self._lazy.forget(peer)  # what it was asked for on the stream before may never have reached it
         if self._meshes:
             self._to(peer).subscriptions = [(True, topic) for topic in self._meshes]
 
@@ -74,12 +82,12 @@ class Mesh:
         self.muted(peer, now)
         self._peers.pop(peer, None)
         self._out.pop(peer, None)
-        self._lazy.forget(peer)
 
     def muted(self, peer: str, now: float) -> None:  # noqa: ARG002 — as above
         """The peer ended its stream to us: it takes part in nothing until it says so again."""
         if (known := self._peers.get(peer)) is None:
             return
+        self._lazy.forget(peer)
         for topic in tuple(known.topics):
             self._unsubscribed(peer, known, topic)
 
@@ -137,7 +145,8 @@ class Mesh:
 
         Then `admitted` has to follow. `size` in bytes: of a large one the neighbours are told that it is here.
         """
-        self._lazy.came(message_id)
+        promiser, wanted = self._lazy.came(peer, message_id, self._is_new, now)
+        self._want(promiser, wanted)
         if message_id in self._seen:
             if (senders := self._senders.get(message_id)) is not None:
                 senders.append(peer)
@@ -246,10 +255,27 @@ class Mesh:
             self._say_prune(peer, topic, bounds.PRUNE_BACKOFF, now)
         elif topic not in known.topics or self._score(peer) < bounds.MESH_SCORE:
             self._say_prune(peer, topic, bounds.PRUNE_BACKOFF, now)
-        elif len(members) >= bounds.D_HIGH or not has_room(members, peer, self._judges):
-            self._say_prune(peer, topic, bounds.FULL_BACKOFF, now)
-        else:
+        elif self._makes_room(topic, peer, now):
             members[peer] = None
+        else:
+            self._say_prune(peer, topic, bounds.FULL_BACKOFF, now)
+
+    def _makes_room(self, topic: str, peer: str, now: float) -> bool:
+        """Whether a peer that grafts itself gets a place: of a crowd as long as nobody from elsewhere can be had, and
+        one from elsewhere in place of the crowd's worst."""
+        members = self._meshes[topic]
+        if not has_room(members, peer, self._judges):
+            return False
+        if not is_rare(members, peer, self._judges):
+            few = len(members) < bounds.D_LOW
+            return few or (len(members) < bounds.D_HIGH and not self._from_elsewhere(topic, now))
+        if len(members) < bounds.D_HIGH:
+            return True
+        if (worst := giving_way(members, self._judges)) is None:
+            return False
+        del members[worst]
+        self._say_prune(worst, topic, bounds.FULL_BACKOFF, now)
+        return True
 
     def _pruned(self, peer: str, topic: str, seconds: float, now: float) -> None:
         if (members := self._meshes.get(topic)) is None:
@@ -274,21 +300,27 @@ class Mesh:
             dialled = [peer for peer in self._eligible(topic, now) if self._peers[peer].outgoing]
             self._graft(chosen(dialled, members, lacking, self._judges), topic)
         if self._beats % bounds.OPPORTUNITY_BEATS == 0:
-            self._seize_opportunity(topic, now)
+            self._graft(chosen(self._better(topic, now), members, bounds.OPPORTUNITY_PEERS, self._judges), topic)
 
     def _fill(self, topic: str, now: float) -> None:
         members = self._meshes[topic]
         if len(members) < bounds.D_LOW:
             self._graft(chosen(self._eligible(topic, now), members, bounds.D - len(members), self._judges), topic)
 
-    def _seize_opportunity(self, topic: str, now: float) -> None:
-        """A mesh that brings little, silent peers in it, say, takes in some who brought more."""
+    def _better(self, topic: str, now: float) -> list[str]:
+        """Who would do a mesh good: those from elsewhere where one wide range has more than its share; else, where it
+        brings little, because there are silent peers in it, say, those who brought more."""
         members = self._meshes[topic]
+        if giving_way(members, self._judges) is not None and (others := self._from_elsewhere(topic, now)):
+            return others
         middle = median([self._score(peer) for peer in members])
         if len(members) < 2 or middle >= bounds.OPPORTUNITY_SCORE:
-            return
-        better = [peer for peer in self._eligible(topic, now) if self._score(peer) > middle]
-        self._graft(chosen(better, members, bounds.OPPORTUNITY_PEERS, self._judges), topic)
+            return []
+        return [peer for peer in self._eligible(topic, now) if self._score(peer) > middle]
+
+    def _from_elsewhere(self, topic: str, now: float) -> list[str]:
+        """Who could have a place, and is of a wide range that has less than its share."""
+        return from_elsewhere(self._eligible(topic, now), self._meshes[topic], self._judges)
 
     def _eligible(self, topic: str, now: float) -> list[str]:
         return [peer for peer in self._takers.get(topic, ()) if self._is_eligible(topic, peer, now)]
@@ -328,12 +360,17 @@ class Mesh:
         for topic, ids in rpc.ihave:
             if topic in self._meshes:
                 wanted += self._lazy.offered(peer, ids, self._is_new, now)
-        if wanted:
-            answer = self._to(peer)
-            answer.iwant = [*answer.iwant, *wanted]
+        self._want(peer, wanted)
         if rpc.iwant and (found := self._lazy.asked(peer, rpc.iwant)):
+            if peer in self.older:  # it counts what it asked for, too
+                found = [each for each in found if self._older_pace.take(peer, now)]
             answer = self._to(peer)
             answer.messages = [*answer.messages, *found]
+
+    def _want(self, peer: str, wanted: Sequence[bytes]) -> None:
+        if wanted:
+            rpc = self._to(peer)
+            rpc.iwant = [*rpc.iwant, *wanted]
 
     def _is_new(self, message_id: bytes) -> bool:
         return message_id not in self._seen
@@ -353,7 +390,8 @@ class Mesh:
         for peer in peers:
             if peer in without or message_id in self._peers[peer].unwanted:
                 continue
-            if now is None or self._pace.take(peer, now):
+            pace = self._older_pace if peer in self.older else self._pace
+            if now is None or pace.take(peer, now):
                 rpc = self._to(peer)
                 rpc.messages = [*rpc.messages, message]
 

@@ -1,5 +1,6 @@
 """Who gets a place in a mesh, and who loses one: places are earned by score, some are kept for newcomers, and no
-address range has more than its share. Functions of what is given, randomness included.
+address range has more than its share: a narrow one never, a wide one only where nobody else wants a place, or peers of
+one cloud would have none. Functions of what is given, randomness included.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from .. import bounds
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """What decides on places: chance, a peer's score, the address range it is in, and whether we dialled it."""
+    """What decides on places: chance, a peer's score, the address ranges it is in, and whether we dialled it."""
 
     random: Random
     score: Callable[[str], float]
     range_of: Callable[[str], str | None]
+    wide_of: Callable[[str], str | None]
     outgoing: Callable[[str], bool]
 
 
@@ -27,30 +29,45 @@ def chosen(candidates: Iterable[str], members: Collection[str], count: int, judg
 
     Two of three by score, the rest by chance, or nobody new would ever have a place.
     """
-    found: list[str] = []
     if count <= 0:
-        return found
+        return []
     score = {peer: judges.score(peer) for peer in candidates}
     pool = [peer for peer in score if score[peer] >= bounds.MESH_SCORE]
     judges.random.shuffle(pool)  # the order among equals
-    ranked, taken = sorted(pool, key=lambda peer: -score[peer]), Counter(_ranges(members, judges))
-    by_score = count - count // 3
-    for peer in [*ranked[:by_score], *(p for p in pool if p not in ranked[:by_score]), *ranked]:
-        within = judges.range_of(peer)
-        if peer in found or (within is not None and taken[within] >= bounds.MESH_PER_RANGE):
-            continue
-        found.append(peer)
-        if within is not None:
-            taken[within] += 1
-        if len(found) == count:
-            break
-    return found
+    ranked = sorted(pool, key=lambda peer: -score[peer])
+    return _spread([*ranked[: count - count // 3], *pool], members, count, judges)
 
 
-def has_room(members: Collection[str], peer: str, judges: Judges) -> bool:
+def has_room(members: Iterable[str], peer: str, judges: Judges) -> bool:
     """Whether the range of `peer` has a place left in a mesh of these members."""
     within = judges.range_of(peer)
-    return within is None or Counter(_ranges(members, judges))[within] < bounds.MESH_PER_RANGE
+    return within is None or _counted(members, judges.range_of)[within] < bounds.MESH_PER_RANGE
+
+
+def is_rare(members: Iterable[str], peer: str, judges: Judges) -> bool:
+    """Whether the wide range of `peer` has less than its share of a mesh of these members."""
+    within = judges.wide_of(peer)
+    return within is None or _counted(members, judges.wide_of)[within] < bounds.MESH_PER_WIDE
+
+
+def from_elsewhere(candidates: Iterable[str], members: Iterable[str], judges: Judges) -> list[str]:
+    """Those of the candidates for whom a mesh of these members has room, and of a wide range with less than its share
+    of it."""
+    narrow, wide = _counted(members, judges.range_of), _counted(members, judges.wide_of)
+    return [
+        peer
+        for peer in candidates
+        if narrow[judges.range_of(peer) or ""] < bounds.MESH_PER_RANGE
+        and wide[judges.wide_of(peer) or ""] < bounds.MESH_PER_WIDE
+        and judges.score(peer) >= bounds.MESH_SCORE
+    ]
+
+
+def giving_way(members: Iterable[str], judges: Judges) -> str | None:
+    """The worst by score of those whose wide range has more than its share; None when none has."""
+    within = _counted(members, judges.wide_of)
+    crowd = [peer for peer in members if within[judges.wide_of(peer) or ""] > bounds.MESH_PER_WIDE]
+    return min(crowd, key=judges.score, default=None)
 
 
 def kept(members: Sequence[str], judges: Judges) -> list[str]:
@@ -59,12 +76,8 @@ def kept(members: Sequence[str], judges: Judges) -> list[str]:
     pool = list(members)
     judges.random.shuffle(pool)
     ranked = sorted(pool, key=lambda peer: -judges.score(peer))
-    stay = dict.fromkeys([peer for peer in ranked if judges.outgoing(peer)][: bounds.D_OUT])
-    for peer in [*ranked[: bounds.D_SCORE], *pool]:
-        if len(stay) >= bounds.D:
-            break
-        stay[peer] = None
-    return list(stay)
+    dialled = [peer for peer in ranked if judges.outgoing(peer)]
+    return _spread([*dialled[: bounds.D_OUT], *ranked[: bounds.D_SCORE], *pool], (), bounds.D, judges)
 
 
 def median(scores: Sequence[float]) -> float:
@@ -72,5 +85,29 @@ def median(scores: Sequence[float]) -> float:
     return sorted(scores)[(len(scores) - 1) // 2] if scores else 0.0
 
 
-def _ranges(members: Iterable[str], judges: Judges) -> list[str]:
-    return [within for peer in members if (within := judges.range_of(peer)) is not None]
+def _spread(order: Iterable[str], members: Iterable[str], count: int, judges: Judges) -> list[str]:
+    """The first `count` that their ranges have room for; who is beyond the share of a wide one comes last."""
+    narrow, wide = _counted(members, judges.range_of), _counted(members, judges.wide_of)
+    found: dict[str, None] = {}
+    crowd: list[str] = []
+
+    def take(peer: str) -> None:
+        within, around = judges.range_of(peer), judges.wide_of(peer)
+        if len(found) < count and peer not in found and (within is None or narrow[within] < bounds.MESH_PER_RANGE):
+            found[peer] = None
+            narrow[within or ""] += 1
+            wide[around or ""] += 1
+
+    for peer in order:
+        around = judges.wide_of(peer)
+        if around is not None and wide[around] >= bounds.MESH_PER_WIDE:
+            crowd.append(peer)
+        else:
+            take(peer)
+    for peer in crowd:
+        take(peer)
+    return list(found)
+
+
+def _counted(members: Iterable[str], place_of: Callable[[str], str | None]) -> Counter[str]:
+    return Counter(within for peer in members if (within := place_of(peer)) is not None)

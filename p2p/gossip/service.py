@@ -27,6 +27,8 @@ from wire.network import Network
 from .. import bounds
 from ..guard import SafeHost, Watch, reset
 from ..netstream import NetByteStream
+from ..reach.dialback import NAME as REACH
+from ..standing.guests import Guests
 from ..standing.score import Standing
 from .frames import Frames, framed
 from .gate import Claim, Gate
@@ -69,9 +71,9 @@ class Gossip:
         network: Network,
         standing: Standing,
         expel: Callable[[str], None],
-        where: Callable[[str], str | None],
+        guests: Guests,
     ) -> None:
-        """`expel` ends a peer's connections; `where` is the range of addresses that it is connected from."""
+        """`expel` ends a peer's connections; `guests` knows from where it is connected."""
         self._host, self._network, self._standing, self._expel = host, network, standing, expel
         self._me, self._prefix = str(host.get_id()), network.protocol("x").removesuffix("x/1")
         self._topics: dict[str, _Topic] = {}
@@ -80,7 +82,8 @@ class Gossip:
             self._me,
             Random(),
             lambda peer: standing.score(peer, trio.current_time()),
-            where,
+            guests.where,
+            guests.where_wide,
         )
         self._gate = Gate(self._me, standing.score, standing.is_refused)
         self._nursery: trio.Nursery | None = None
@@ -98,6 +101,7 @@ class Gossip:
                     self._connected(connection)
                 while True:
                     await trio.sleep(bounds.HEARTBEAT)
+                    self._mesh.older = {peer for peer, link in self._links.items() if self._is_older(link.peer)}
                     self._mesh.heartbeat(trio.current_time())
                     self._flush()
         finally:
@@ -176,6 +180,11 @@ class Gossip:
         if (link := self._links.pop(peer, None)) is not None:
             self._mesh.left_by(peer, trio.current_time())
             link.scope.cancel()
+
+    def _is_older(self, peer_id: ID) -> bool:
+        """Whether the peer is of release 0.1: of this network, and without what every later one serves."""
+        spoken = self._host.speaks(peer_id)
+        return self._host.is_of(self._network, peer_id) and self._network.protocol(REACH) not in spoken
 
     # what we say
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from random import Random
 
 import trio
 from libp2p.abc import INetStream
@@ -28,9 +29,10 @@ from ..reach.places import Places, Scope, scope_of, tellable
 from ..standing.doorkeeper import Doorkeeper
 from ..standing.guests import Guests
 from ..standing.ledger import Ledger
-from ..standing.ranges import Ranges
+from ..standing.ranges import RangeOf, Ranges
 from ..standing.score import Standing
 from ..swarm import open_swarm
+from .hearsay import Hearsay
 from .place import dialable, read_seed
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class Walk:
     """What came of a walk to a key."""
 
     nearest: list[ID] = field(default_factory=list)  # the public network's peers nearest to the key
-    providers: dict[str, tuple[str, ...]] = field(default_factory=dict)  # peer ids and addresses, as strangers said
+    providers: dict[str, tuple[str, ...]] = field(default_factory=dict)  # as strangers said; the first are to be tried
     answered: int = 0
 
 
@@ -56,7 +58,7 @@ async def open_amino(key: NodeKey, ranges: Ranges) -> AsyncIterator[Amino]:
     )
     async with host.run(listen_addrs=[]):
         try:
-            yield Amino(host, Places(ranges.wide))
+            yield Amino(host, ranges.wide)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.CLOSE_TIMEOUT):
                 await host.close()
@@ -65,26 +67,34 @@ async def open_amino(key: NodeKey, ranges: Ranges) -> AsyncIterator[Amino]:
 class Amino:
     """Walks to a key, and leaves word there. Every call is bounded in time and raises nothing for peers' sake."""
 
-    def __init__(self, host: SafeHost, places: Places) -> None:
-        self._host, self._places = host, places
-        self._addresses: dict[ID, list[Multiaddr]] = {}
-        self._scopes: dict[ID, Scope] = {}  # of the addresses under which peers were reached
+    def __init__(self, host: SafeHost, wide: RangeOf) -> None:
+        self._host, self._places, self._wide = host, Places(wide), wide
+        self._seeds: dict[ID, list[Multiaddr]] = {}
+        self._known = Hearsay()  # where the public network's peers are
+        self._reached: dict[ID, str] = {}  # the address under which a peer answered
 
     async def walk(self, key: bytes, seeds: Sequence[str]) -> Walk:
         """Ask the peers ever nearer to `key` who provides it. `seeds`: addresses with `/p2p/…`, of peers of any key."""
         for known, address in filter(None, map(read_seed, seeds)):
-            self._addresses.setdefault(known, []).append(address)
-        walk, changed = Walk(), trio.Event()
-        lookup = Lookup(key, list(self._addresses), self._host.get_id())
+            self._seeds.setdefault(known, []).append(address)
+        walk, said, changed = Walk(), Hearsay(), trio.Event()
+        lookup = Lookup(key, list(self._seeds), self._host.get_id(), self._range)
 
         async def ask(peer: ID) -> None:
-            answer = await self._exchange(peer, Message(type=Message.GET_PROVIDERS, key=key))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lag, peer)
+                answer = await self._exchange(peer, Message(type=Message.GET_PROVIDERS, key=key))
+                nursery.cancel_scope.cancel()
             if answer is None:
                 lookup.failed(peer)
-            else:
+            elif lookup.answered(peer, self._named(peer, answer)):
                 walk.answered += 1
-                self._note_providers(peer, answer, walk)
-                lookup.answered(peer, self._named(peer, answer))
+                self._note_providers(peer, answer, said)
+            changed.set()
+
+        async def lag(peer: ID) -> None:
+            await trio.sleep(bounds.RENDEZVOUS_SLOW)
+            lookup.lags(peer)
             changed.set()
 
         with trio.move_on_after(bounds.RENDEZVOUS_WALK):
@@ -95,6 +105,8 @@ class Amino:
                     await changed.wait()
                     changed = trio.Event()
         walk.nearest = lookup.closest()
+        for provider in said.picked(bounds.RENDEZVOUS_FOUND, Random(), self._wide):
+            walk.providers[str(provider)] = tuple(said.addresses(provider, bounds.ADDRESSES))
         return walk
 
     async def provide(self, key: bytes, peers: Sequence[ID], addresses: Sequence[str]) -> int:
@@ -104,7 +116,7 @@ class Amino:
 
         async def tell(peer: ID) -> None:
             nonlocal taken
-            if not (told := tellable(addresses, self._places, self._scopes[peer])):
+            if not (told := tellable(addresses, self._places, self._scope(peer))):
                 return
             raws = [Multiaddr(each.rpartition("/p2p/")[0]).to_bytes() for each in told]
             word = Message(type=Message.ADD_PROVIDER, key=key, providerPeers=[Message.Peer(id=me, addrs=raws)])
@@ -145,11 +157,12 @@ class Amino:
 
     async def _dial(self, peer: ID) -> None:
         failure: Exception = OSError("no address of it is known")
-        for address in self._addresses.get(peer, ()):
+        said = map(Multiaddr, self._known.addresses(peer, bounds.RENDEZVOUS_ADDRESSES))
+        for address in [*self._seeds.get(peer, ()), *said]:
             try:
                 with trio.fail_after(bounds.RENDEZVOUS_DIAL):
                     await self._host.swarm.dial_addr(address, peer)
-                self._scopes[peer] = scope_of(str(address), self._places)
+                self._reached[peer] = str(address)
                 return
             except Exception as error:  # TCP, noise and yamux fail in kinds of their own; another address may do
                 failure = error
@@ -158,21 +171,29 @@ class Amino:
     def _named(self, by: ID, answer: Message) -> list[ID]:
         found = []
         for named in answer.closerPeers[: bounds.CLOSEST]:
-            addresses = dialable(named.addrs[: bounds.RENDEZVOUS_NAMED], self._places, self._scopes[by])
-            if addresses and 2 <= len(named.id) <= 64 and len(self._addresses) < bounds.LOOKUP_SEEN:
+            addresses = dialable(named.addrs[: bounds.RENDEZVOUS_NAMED], self._places, self._scope(by))
+            if addresses and 2 <= len(named.id) <= bounds.PEER_ID:
                 found.append(ID(named.id))
-                self._addresses.setdefault(found[-1], addresses)
+                self._known.note(by, found[-1], map(str, addresses))
         return found
 
-    def _note_providers(self, by: ID, answer: Message, walk: Walk) -> None:
+    def _note_providers(self, by: ID, answer: Message, said: Hearsay) -> None:
         for named in answer.providerPeers[: bounds.CLOSEST]:
-            peer, said = str(ID(named.id)), list[str]()
-            for raw in named.addrs[: bounds.ADDRESSES]:
+            if not 2 <= len(named.id) <= bounds.PEER_ID:
+                continue
+            addresses = []
+            for raw in [raw for raw in named.addrs[: bounds.ADDRESSES] if len(raw) <= bounds.ADDRESS_TEXT]:
                 try:
-                    said.append(str(Multiaddr(raw)))
+                    addresses.append(str(Multiaddr(raw)))
                 except Exception:  # multiaddr raises many kinds for bad bytes
                     continue
-            if peer in walk.providers or len(walk.providers) < bounds.RENDEZVOUS_FOUND:
-                told = tellable(said, self._places, self._scopes[by])
-                merged = dict.fromkeys((*walk.providers.get(peer, ()), *told))
-                walk.providers[peer] = tuple(merged)[: bounds.ADDRESSES]
+            said.note(by, ID(named.id), tellable(addresses, self._places, self._scope(by)))
+
+    def _scope(self, peer: ID) -> Scope:
+        """How far off the peer was reached."""
+        return scope_of(self._reached[peer], self._places)
+
+    def _range(self, peer: ID) -> str | None:
+        """The wide range in which the peer was reached, or else is said to be."""
+        said = self._seeds.get(peer) or self._known.addresses(peer, 1) or [""]
+        return self._wide(self._reached.get(peer) or str(said[0]))

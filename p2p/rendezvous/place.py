@@ -56,7 +56,7 @@ def dialable(raws: Iterable[bytes], places: Places, scope: Scope) -> list[Multia
     """
     found = []
     for raw in raws:
-        address = _tcp(raw)
+        address = _tcp(raw) if len(raw) <= bounds.ADDRESS_TEXT else None
         if address is not None and scope_of(str(address), places) >= scope:
             found.append(address)
         if len(found) == bounds.RENDEZVOUS_ADDRESSES:

@@ -142,7 +142,7 @@ class Rendezvous:
                     self._in_vain.popitem(last=False)
 
         async with trio.open_nursery() as nursery:
-            for peer in random.sample(list(new), min(len(new), bounds.RENDEZVOUS_DIALLED)):
+            for peer in list(new)[: bounds.RENDEZVOUS_DIALLED]:
                 nursery.start_soon(dial, peer)
         return met
 

@@ -56,6 +56,10 @@ class Guests:
         """The range that the peer is connected from; None for one that has none, or is not here."""
         return next((guest.range for guest in self.of(peer) if guest.range is not None), None)
 
+    def where_wide(self, peer: str) -> str | None:
+        """As `where`, the wide range."""
+        return next((guest.wide for guest in self.of(peer) if guest.wide is not None), None)
+
     def add(self, guest: Guest) -> None:
         """A connection stands."""
         self._all[guest.key] = guest

@@ -17,9 +17,9 @@ from msgspec import Meta
 from wire.bounds import Line, Name, TimeMs
 from wire.canonical import Record, decode, encode
 from wire.errors import RecordError
+from wire.files import replace_file
 
 from .. import bounds
-from ..files import replace_file
 from .score import Memory, Standing
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ class StandingFile:
     def _write(self, snapshot: Snapshot) -> None:
         assert self._path is not None  # or there would be no snapshot
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self._path, encode(snapshot))
         except (OSError, RecordError) as error:  # a full disk must not end a peer that needs nothing of it
             self._standing.changed = True

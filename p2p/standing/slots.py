@@ -1,11 +1,14 @@
-"""How many streams peers may have open here. A machine without I/O.
+"""How many streams peers may have open here, and how fast. A machine without I/O.
 
 When there are too many in all, the next one is not simply refused: a few peers with many streams each would keep all
-others out. Who has most gives up its oldest.
+others out. Who has most gives up its oldest. Who opens them faster than they are begun with waits for it, and has the
+place of each meanwhile.
 """
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from .. import bounds
@@ -25,6 +28,7 @@ class Slots:
         self.refused = 0  # since the start, those that gave way among them
         self._open: dict[str, dict[Slot, None]] = {}  # the oldest first
         self._total = 0
+        self._paid: OrderedDict[str, float] = OrderedDict()  # by peer: until when those begun fill its rate
 
     def __len__(self) -> int:
         return self._total
@@ -46,6 +50,15 @@ class Slots:
         self._open.setdefault(peer, {})[slot] = None
         self._total += 1
         return slot, gone
+
+    def wait(self, peer: str, now: float) -> float:
+        """Seconds until the stream that the peer was given a place for is begun with."""
+        burst = bounds.STREAM_BURST / bounds.STREAM_RATE
+        paid = max(self._paid.pop(peer, -math.inf), now - burst) + 1 / bounds.STREAM_RATE
+        self._paid[peer] = paid
+        if len(self._paid) > bounds.BUCKETS:
+            self._paid.popitem(last=False)
+        return max(0.0, paid - now)
 
     def give(self, slot: Slot) -> None:
         """The stream is over; nothing happens for one that gave way before."""

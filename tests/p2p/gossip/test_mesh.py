@@ -14,6 +14,7 @@ from p2p.gossip.gate import Gate
 from p2p.gossip.mesh import Mesh
 from p2p.gossip.rpc import Rpc
 from p2p.gossip.rules import Admission, Rule
+from p2p.rates import Rates
 
 from .test_gate import claim
 
@@ -40,6 +41,7 @@ class MeshMachine(RuleBasedStateMachine):
             Random(seed),
             lambda peer: self.scores.get(peer, 0.0),
             lambda peer: "crowded" if int(peer[1:]) % 3 == 0 else None,
+            lambda peer: ("cloud", "crowd", None)[int(peer[1:]) % 3],
         )
 
     @rule(peer=st.sampled_from([*PEERS, ME]), outgoing=st.booleans())
@@ -171,7 +173,7 @@ TestMesh = MeshMachine.TestCase
 
 
 def mesh(scores: dict[str, float] | None = None, seed: int = 1) -> Mesh:
-    found = Mesh(ME, Random(seed), lambda peer: (scores or {}).get(peer, 0.0), lambda _: None)
+    found = Mesh(ME, Random(seed), lambda peer: (scores or {}).get(peer, 0.0), lambda _: None, lambda _: None)
     found.join(TOPIC, 0.0)
     return found
 
@@ -347,7 +349,7 @@ def test_who_counts_whole_seconds_may_graft_itself_a_little_early() -> None:
 
 def test_an_honest_peer_passes_on_less_of_a_flood_than_its_neighbours_take() -> None:
     """Else a few hundred free keys, each within its rate, would have all honest peers ban each other."""
-    mesh = Mesh(ME, Random(1), lambda _: 0.0, lambda _: None)
+    mesh = Mesh(ME, Random(1), lambda _: 0.0, lambda _: None, lambda _: None)
     mesh.join(TOPIC, 0.0)
     mesh.joined_by("honest", True, 0.0)
     mesh.heard("honest", Rpc(subscriptions=[(True, TOPIC)]), 0.0)
@@ -369,8 +371,33 @@ def test_an_honest_peer_passes_on_less_of_a_flood_than_its_neighbours_take() -> 
     assert at_once * Rule.SENDER_RATE.weight < bounds.OFFENCES
 
 
+def test_a_peer_of_the_release_before_is_sent_less_of_a_flood_than_it_takes() -> None:
+    """Release 0.1 takes 40 messages a second of a neighbour, 200 at once, and counts those too that it asked for."""
+    mesh = Mesh(ME, Random(1), lambda _: 0.0, lambda _: None, lambda _: None)
+    mesh.join(TOPIC, 0.0)
+    mesh.joined_by("old", True, 0.0)
+    mesh.heard("old", Rpc(subscriptions=[(True, TOPIC)]), 0.0)
+    mesh.older = {"old"}
+    takes, sent = Rates(40, 200), 0
+    for number in range(60 * 500):
+        now, message_id = number / 500, number.to_bytes(8, "big")
+        mesh.arrived("flooder", TOPIC, message_id, now)
+        mesh.admitted("flooder", TOPIC, message_id, b"data", Admission.ACCEPT, now)
+        if number % 100 == 0:
+            mesh.heard("old", Rpc(iwant=[(number - back).to_bytes(8, "big") for back in range(100) if number]), now)
+        if number % 500 == 0:
+            mesh.heartbeat(now)
+        for _, rpc in mesh.output():
+            for _ in rpc.messages:
+                assert takes.take("", now)
+                sent += 1
+    assert sent >= 60 * bounds.OLDER_RATE
+    at_once = bounds.OLDER_BURST + bounds.OUTBOX_PATIENCE * bounds.OLDER_RATE - 200
+    assert at_once * Rule.SENDER_RATE.weight < bounds.OFFENCES
+
+
 def test_our_own_words_go_out_in_a_flood_too() -> None:
-    mesh = Mesh(ME, Random(1), lambda _: 0.0, lambda _: None)
+    mesh = Mesh(ME, Random(1), lambda _: 0.0, lambda _: None, lambda _: None)
     mesh.join(TOPIC, 0.0)
     mesh.joined_by("honest", True, 0.0)
     mesh.heard("honest", Rpc(subscriptions=[(True, TOPIC)]), 0.0)

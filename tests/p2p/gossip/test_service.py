@@ -20,6 +20,7 @@ from p2p.gossip.messages import encode
 from p2p.gossip.outbox import Urgency
 from p2p.gossip.rpc import Rpc
 from p2p.gossip.service import PROTOCOLS
+from p2p.reach.dialback import NAME as REACH
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
@@ -51,6 +52,20 @@ async def told(speaker: Host, heard: list[bytes], data: bytes) -> None:
         while data not in heard:
             await speaker.publish("offers", data)
             await trio.sleep(0.2)
+
+
+async def test_a_peer_of_the_release_before_is_known_by_what_it_does_not_speak() -> None:
+    async with (
+        open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK) as host,
+        open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK) as old,
+        open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK) as new,
+    ):
+        del old._host.get_mux().handlers[TProtocol(NETWORK.protocol(REACH))]
+        for each in (old, new):
+            await host.connect(each.addresses)
+        await until(lambda: host._host.is_of(NETWORK, parse_peer(new.peer_id)))
+        await until(lambda: bool(host._gossip._mesh.older))
+        assert host._gossip._mesh.older == {old.peer_id}
 
 
 async def test_gossip_is_admitted_by_its_rule_and_forgery_is_not(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,11 +19,13 @@ TOPIC, LINK = "t", 0.025
 class Villager:
     """One honest peer: its mesh, what it holds against others, and what it heard when."""
 
-    def __init__(self, village: Village, name: str, where: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, village: Village, name: str, where: Callable[[str], str | None], wide: Callable[[str], str | None]
+    ) -> None:
         self.village, self.name = village, name
         self.standing = Standing()
         self.mesh = Mesh(
-            name, Random(f"{village.seed} {name}"), lambda peer: self.standing.score(peer, village.now), where
+            name, Random(f"{village.seed} {name}"), lambda peer: self.standing.score(peer, village.now), where, wide
         )
         self.mesh.join(TOPIC, 0.0)
         self.heard: dict[bytes, float] = {}
@@ -59,8 +61,13 @@ class Villager:
 class Village:
     """Honest peers by name; whoever else a message is for is an attacker, whose `hear` gets it."""
 
-    def __init__(self, seed: int, where: Callable[[str], str | None] = lambda _: None) -> None:
-        self.seed, self.now, self._where = seed, 0.0, where
+    def __init__(
+        self,
+        seed: int,
+        where: Callable[[str], str | None] = lambda _: None,
+        wide: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        self.seed, self.now, self._where, self._wide = seed, 0.0, where, wide
         self.chance = Random(seed)
         self.peers: dict[str, Villager] = {}
         self.hear: Callable[[str, Rpc], object] = lambda *_: None
@@ -82,7 +89,7 @@ class Village:
 
     def settle(self, names: Sequence[str]) -> None:
         for name in names:
-            peer = self.peers[name] = Villager(self, name, self._where)
+            peer = self.peers[name] = Villager(self, name, self._where, self._wide)
             self.later(self.chance.random(), peer.beat)
 
     def connect(self, dialler: str, other: str) -> None:
