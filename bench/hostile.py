@@ -34,6 +34,7 @@ from node.datadir import DataDir
 from node.demo.peers import gather
 from node.errors import CommandError
 from node.finding import find_model
+from node.listening import LOOPBACK
 from node.opening import open_peer
 from node.peer import Peer
 from node.serving import serve
@@ -94,7 +95,8 @@ async def be_node(directory: DataDir) -> None:
     trio.lowlevel.add_instrument(Steps())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tick)
-        await serve(directory, Config(roles=("hub", "provider")), lambda event: print(json.dumps(event), flush=True))
+        config = Config(roles=("hub", "provider"), listen=LOOPBACK)
+        await serve(directory, config, lambda event: print(json.dumps(event), flush=True))
         nursery.cancel_scope.cancel()
 
 

@@ -67,7 +67,7 @@ class Config:
 
     network: str = ""  # a name in <data-dir>/networks, or a path; "" where there is only one
     roles: tuple[str, ...] = ("hub",)
-    listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
+    listen: tuple[str, ...] = ()  # multiaddresses; none for all of this machine's, at one port: see `listening`
     bootstraps: tuple[str, ...] = ()
     announce: tuple[str, ...] = ()  # addresses that the operator vouches for, told to everybody without being checked
     relays: tuple[str, ...] = ()  # addresses of relays to be reached over, tried before others

@@ -57,6 +57,11 @@ class DataDir:
         return self.path / "standing"
 
     @property
+    def port(self) -> Path:
+        """Where this peer listens, when another program had the usual port: see `listening`."""
+        return self.path / "port"
+
+    @property
     def petnames(self) -> Path:
         return self.path / "petnames.toml"
 

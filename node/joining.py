@@ -26,16 +26,23 @@ async def wait_for_peers(peer: Peer, emit: Emit) -> None:
             await trio.sleep(0.05)
         else:
             return
+    raise lonely(peer)
+
+
+def lonely(peer: Peer) -> CommandError:
+    """What to say of a peer that nobody is connected to."""
     failures = [f"  {failure}" for failure in failures_of(peer)]
-    if not failures and peer.host.addresses:
-        raise CommandError(Exit.NO_PEERS, "this peer is alone: nobody is connected", f"Let others join: {invite(peer)}")
+    if not failures and peer.roles and peer.host.addresses:  # and stays up
+        return CommandError(
+            Exit.NO_PEERS, "this peer is alone: nobody is connected", f"Let others join: {invite(peer)}"
+        )
     if not failures:
-        raise CommandError(
+        return CommandError(
             Exit.NO_PEERS,
             "there are no peers, and no address to find one at",
             "Give one: --bootstrap ADDRESS (the line that `hallmark serve` prints), or start a node: hallmark serve",
         )
-    raise CommandError(
+    return CommandError(
         Exit.NO_PEERS,
         "no peer could be reached:\n" + "\n".join(failures),
         "Check that a peer runs there, or give another address: --bootstrap ADDRESS",

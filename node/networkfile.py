@@ -21,6 +21,7 @@ import tomli_w
 from wire.bounds import MAX_EPOCHS
 from wire.chain import ChainSpec
 from wire.errors import RecordError
+from wire.files import PUBLIC, replace_file
 from wire.keys import address_of, parse_address, peer_id_of, public_of, show_address
 from wire.network import Network, Profile, Registry, Verifier
 
@@ -323,10 +324,8 @@ def load_network(path: Path) -> Network:
 
 def save_network(path: Path, network: Network) -> None:
     """Write the file as a whole or not at all; CommandError when it cannot be written."""
-    temporary = path.with_name(path.name + ".new")
     try:
-        temporary.write_text(show_network(network))
-        temporary.replace(path)
+        replace_file(path, show_network(network).encode(), PUBLIC)
     except OSError as error:
         raise CommandError(
             Exit.STORAGE,

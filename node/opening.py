@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import trio
 
 from p2p import Admission, Channel, Uploads, open_host, serve_blobs
-from p2p.addresses import listenable
 from wire.canonical import decode, encode
 from wire.errors import RemoteError
 from wire.keys import NodeKey, peer_id_of
@@ -23,8 +22,8 @@ from .catchingup import run_catching_up
 from .clock import now_ms
 from .config import Config
 from .datadir import DataDir
-from .errors import CommandError, Exit
 from .intake import Intake
+from .listening import Listening, choose
 from .local import open_local
 from .memory import keep_memory
 from .naming import rank_in_dht
@@ -68,12 +67,12 @@ async def open_peer(
             purse = await opened.enter_async_context(open_purse(local, account))
         # An answer or a vote is waited for; a model that is fetched takes as long as it takes.
         uploads = Uploads(config.upload_rate or None, first=("infer", "committee"))
-        listen = _listenable(config.listen) if serving or listening else ()
+        place = choose(config.listen, directory.port) if serving or listening else Listening()
         starts = (*config.bootstraps, *local.network.bootstraps)
         opening = open_host(
             local.key,
             local.network,
-            listen=listen,
+            listen=place.addresses,
             bootstraps=starts,
             peerbook=directory.peerbook,
             standing=directory.standing,
@@ -95,6 +94,7 @@ async def open_peer(
                 intake=Intake(local.store, local.network.domain),
                 roles=local.roles,
                 started_ms=now_ms(),
+                listening=place,
                 bootstraps=len(starts),
                 chain=purse.chain if purse else None,
                 sender=purse.sender if purse else None,
@@ -120,18 +120,6 @@ async def open_peer(
                 with trio.CancelScope(shield=True):  # it takes a moment on disk, and never waits for another peer
                     await write_counts(peer.tally, local.store)
                     await peer.checked.close()
-
-
-def _listenable(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """The addresses; CommandError says which cannot be listened on, and why."""
-    try:
-        for address in addresses:
-            listenable(address)
-    except ValueError as error:
-        raise CommandError(Exit.CONFIG, str(error)) from error
-    except OSError as error:
-        raise CommandError(Exit.CONFIG, str(error.strerror), "Give another: --listen ADDRESS") from error
-    return addresses
 
 
 def _services(peer: Peer, serving: bool, audits: AuditIntake) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -5,7 +5,6 @@ One small file, read anew whenever a name is needed, so that a running node know
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 import tomli_w
 
 from wire.errors import RecordError
+from wire.files import replace_file
 from wire.keys import address_of, parse_address, public_of, show_address
 
 from .errors import CommandError, Exit
@@ -36,13 +36,9 @@ def load_petnames(path: Path) -> dict[str, bytes]:
 
 def save_petnames(path: Path, petnames: Mapping[str, bytes]) -> None:
     """Write the file as a whole or not at all; CommandError when it cannot be written."""
-    temporary = path.with_name(path.name + ".new")
+    text = _HEAD + tomli_w.dumps({name: show_address(petnames[name]) for name in sorted(petnames)})
     try:
-        with temporary.open("w") as file:
-            file.write(_HEAD + tomli_w.dumps({name: show_address(petnames[name]) for name in sorted(petnames)}))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(path, text.encode())
     except OSError as error:
         raise CommandError(Exit.STORAGE, f"{path} cannot be written: {error.strerror}", "Make room there.") from error
 

@@ -18,13 +18,14 @@ _ANY = ("0.0.0.0", "::")
 _LANS = [ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
 
 
-def describe(found: Reachability, listen: Sequence[str]) -> dict[str, Any]:
-    """All of it, ready for JSON. `listen`: where the configuration says to listen."""
+def describe(found: Reachability, listen: Sequence[str], *, relays: bool = False) -> dict[str, Any]:
+    """All of it, ready for JSON. `listen`: where it was told to listen; `relays`: it has the role of a relay."""
     return asdict(found) | {
         "state": found.state.value,
         "line": _line(found),
         "checked": _checked(found),
-        "steps": list(_steps(found, listen)),
+        "idle_relay": _idle_relay(found) if relays else "",
+        "steps": [*_steps(found, listen), *(_without_relaying(found) if relays else ())],
     }
 
 
@@ -39,7 +40,8 @@ def _line(found: Reachability) -> str:
         case Reach.LOCAL if found.scope == "machine":
             return "from this machine only (local)"
         case Reach.LOCAL:
-            return f"from this LAN, at {', '.join(found.listening)} (local)"
+            near = [address for address in found.listening if not ip_address(address.split("/")[2]).is_loopback]
+            return f"from this LAN, at {', '.join(near)} (local)"
         case Reach.CHECKING:
             meanwhile = f"; {over} meanwhile" if found.relays else ""
             seen = ", ".join(dict.fromkeys(checker.detail for checker in found.checkers))
@@ -61,6 +63,23 @@ def _checked(found: Reachability) -> str:
     if (missing := found.wanted - len({c.range for c in found.checkers})) > 0:
         text += f"; {missing} more in other networks {'is' if missing == 1 else 'are'} needed"
     return text
+
+
+def _idle_relay(found: Reachability) -> str:
+    """Why nobody's streams will come this way, though the peer would carry them; "" where somebody's may."""
+    match found.state:
+        case Reach.PRIVATE:
+            return "it carries nothing: a relay has to be dialled, and nobody can dial this peer"
+        case Reach.LOCAL:
+            near = "on this machine" if found.scope == "machine" else "in this LAN"
+            return f"it carries nothing for others than peers {near}, who need no relay"
+        case _:
+            return ""
+
+
+def _without_relaying(found: Reachability) -> Iterator[str]:
+    if found.state is Reach.PRIVATE:
+        yield "Until then nobody has anything of the role relay: start it without --role relay, or run that elsewhere."
 
 
 def _steps(found: Reachability, listen: Sequence[str]) -> Iterator[str]:

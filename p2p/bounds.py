@@ -46,6 +46,7 @@ DIAL_TIMEOUT = 15.0  # seconds for one address: TCP, noise, yamux
 DIAL_STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305)
 ADDRESSES = 16  # of one peer
 ADDRESS_TEXT = 256  # bytes of one address
+PEER_ID = 64  # bytes of a peer's id: a long one takes time to be written out, as the square of its length
 KNOWN_PEERS = 4096  # peers whose addresses we remember
 
 # identify
@@ -86,6 +87,7 @@ IDLE = 60.0  # seconds an open stream may rest between two exchanges
 STREAMS_PER_PROTOCOL = 128  # of one peer, behind which there may be many who ask; the next is told OVERLOADED
 STREAMS_PER_PEER = 256  # of all protocols, gossip and DHT among them; the next is reset
 STREAMS = 1024  # of all peers; the next is reset
+STREAM_RATE, STREAM_BURST = 300.0, 1000.0  # streams a second of one peer that are begun with: 0.5 ms of processor each
 
 # our own idle streams. Shorter than IDLE, so that we never pick one that the other side is just closing.
 POOL_IDLE = 30.0
@@ -107,6 +109,7 @@ BLOB_DOUBLES = 8  # pieces asked of two peers at once, at the end
 BLOB_SILENCE = 5.0  # seconds after which a peer that delivers nothing is replaced, where others can
 BLOB_TRIES = 3  # failures of a peer in a row, after which it is not asked again
 BLOB_REST = 2.0  # seconds before a peer that failed, or lacked much, is asked again, at most
+BLOB_LACKED = 5.0  # seconds after which a peer that lacks all that is missing may have fetched some of it
 BLOB_PATIENCE = 10.0  # seconds that a fetch waits for further peers when nobody can go on
 UPLOADS, UPLOADS_PER_PEER = 64, 1  # chunks held in memory while they are sent: of all peers, of one
 UPLOAD_BURST = 0.05  # seconds' worth of the upload rate that may go out at once
@@ -124,6 +127,7 @@ TOPICS_PER_PEER, TOPIC_TEXT = 32, 128  # topics that a neighbour takes part in; 
 SENDER_RATE, SENDER_BURST = 160.0, 640.0  # messages a second from one neighbour, duplicates included
 # Messages of others a second that are passed on to one neighbour: what it takes, even if all of them come late at once.
 FORWARD_RATE, FORWARD_BURST = 80.0, 320.0
+OLDER_RATE, OLDER_BURST = 20.0, 100.0  # as above, to a peer of 0.1, which takes 40 (200 at once), and asks for the rest
 SENDER_BYTES, SENDER_BYTES_BURST = 4 * MIB, 16 * MIB  # bytes a second that are read of one neighbour
 UNPROVEN_RATE, UNPROVEN_BURST = 400.0, 1200.0  # new messages a second of all who have not brought anything good
 JUDGED_RATE, JUDGED_BURST = 1200.0, 3600.0  # new messages a second of all: each costs a signature, 0.2 ms or so
@@ -165,6 +169,7 @@ IHAVES = 16  # of one peer between two heartbeats
 IWANT_IDS = 200  # ids asked of one peer between two heartbeats; twice as many messages are sent it for its asking
 RETELLS = 3  # times one message is sent to one peer for its asking
 PROMISE = 3.0  # seconds in which what was offered has to come
+ASKED = 7  # ids asked of one peer that have not come: as many as fit one RPC, for some send them all in one
 OWED = 8192
 UNWANTED = 1024  # ids that a peer need not be sent, in five heartbeats
 CONTROLS = 128  # subscriptions, GRAFTs and PRUNEs of one peer between two heartbeats
@@ -182,6 +187,7 @@ LOOKUP_AT_ONCE = 10
 LOOKUP_SLOW = 0.75  # seconds after which a peer that has not answered is waited for beside the others
 LOOKUP_PEERS = 64  # asked in one lookup
 LOOKUP_SEEN = 1024  # known in one lookup
+LOOKUP_PER_WIDE = 4  # that answer in one /16 or IPv6 /32, among strangers; as many providers come before others
 REFRESH_PAUSE = 1.0  # seconds of quiet between two looks at the routing table
 REFRESH_EVERY, REFRESH_WALK = 60.0, 600.0  # seconds after which it is looked at, and our place walked to, anyway
 REFRESH_REST = 15.0  # seconds between two walks to our own place, once the table has CLOSEST peers
@@ -241,7 +247,8 @@ RENDEZVOUS_DIAL = 5.0  # seconds for one of them
 RENDEZVOUS_PATIENCE = 12.0  # seconds for one of its peers in all: dialling it, and one answer
 RENDEZVOUS_WALK = 60.0  # seconds to look, and as many to provide
 RENDEZVOUS_FOUND = 64  # peers of ours that it may name in one walk
-RENDEZVOUS_DIALLED, RENDEZVOUS_AT_ONCE = 16, 4  # of those that are dialled, chosen at random
+RENDEZVOUS_SLOW = 2.0  # seconds after which one of its peers that has not answered is waited for beside the others
+RENDEZVOUS_DIALLED, RENDEZVOUS_AT_ONCE = 16, 4  # of those, the first, that are dialled
 RENDEZVOUS_KNOWN = 1024  # peers that were dialled for it in vain, not dialled again for RENDEZVOUS_REST
 RENDEZVOUS_REST = 3600.0
 RENDEZVOUS_FEW = 4  # connected peers, below which it is looked every RENDEZVOUS_SOON
@@ -280,7 +287,8 @@ MDNS_LIFE = 120  # seconds that others may remember an answer
 LAN_RATE, LAN_BURST = 20 / 60, 20.0  # peers of the LAN that are dialled, a second
 
 # mapping a port
-MAPPING_LIFE = 3600.0  # seconds asked for; renewed at half of what is given
+MAPPING_LIFE = 3600.0  # seconds asked for; renewed at half of what is given, and after
+MAPPING_AGAIN = 120.0  # seconds at the latest: routers forget, when they start anew, and tell nobody
 MAPPING_TRIES, MAPPING_WAIT = 3, 0.25  # packets to a router, and seconds for the first answer, twice as long each time
 MAPPING_RETRY, MAPPING_RETRY_MOST = 20.0, 1800.0  # before a router is asked again that forgot us, or that maps nothing
 UPNP_WAIT, UPNP_TIME = 1.0, 12.0  # seconds for routers to answer a search; for all of it
@@ -313,6 +321,7 @@ RELAY_REVIEW = 300.0  # seconds between two looks for nearer relays
 RELAY_ADDRESSES = 3  # of one relay that we tell others
 CIRCUIT_STAGGER = 0.5  # seconds that a peer's direct addresses have before a relay is tried beside them
 STANDBY = 600.0  # seconds a relayed connection rests beside a direct one before it is closed
+SURPLUS = 15.0  # and a second direct one, where both sides dialled
 
 # hole punching
 PUNCH_TRIES = 3

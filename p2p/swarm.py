@@ -25,6 +25,7 @@ from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
+from libp2p.rcmgr import Direction
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
@@ -134,7 +135,7 @@ class SafeSwarm(library.Swarm):
             self.manager.run_task(self._send_away, guest.key)
         try:
             return await super().add_conn(muxed_conn, direction)
-        except BaseException:
+        except BaseException:  # cancelled, too: its place at the door is given back; raised on
             self.door.left(muxed_conn)
             raise
 
@@ -158,7 +159,7 @@ class SafeSwarm(library.Swarm):
             if peer is not None:
                 return await self.upgrade_outbound_raw_conn(connection, peer)
             muxed = await self.upgrade_inbound_raw_conn(connection, connection.get_transport_addresses()[0])
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody has the connection yet who could close it; raised on
             with trio.CancelScope(shield=True, deadline=trio.current_time() + bounds.CLOSE_TIMEOUT):
                 await connection.close()
             raise
@@ -173,6 +174,32 @@ class SafeSwarm(library.Swarm):
             not connection.is_closed and connection.get_connection_type() is ConnectionType.DIRECT
             for connection in self.get_connections(peer_id)
         )
+
+    def surplus(self, peer_id: ID) -> list[INetConn]:
+        """Direct connections to the peer that are one too many, as both sides see it.
+
+        Where each dialled the other at once, or a hole was punched meanwhile, the favoured one is to stay.
+        """
+        direct = [
+            connection
+            for connection in self.get_connections(peer_id)
+            if not connection.is_closed and connection.get_connection_type() is ConnectionType.DIRECT
+        ]
+        other = [connection for connection in direct if not self._is_favoured(connection)]
+        return other if len(other) < len(direct) else []
+
+    def _is_favoured(self, connection: INetConn) -> bool:
+        """Whether the side with the smaller id dialled it, which both sides know alike."""
+        smaller = self.get_peer_id().to_bytes() < connection.muxed_conn.peer_id.to_bytes()
+        return smaller is (connection.direction is Direction.OUTBOUND)  # type: ignore[attr-defined]  # the library's has it
+
+    def _best_connection(self, connections: list[INetConn]) -> INetConn:
+        # The library goes by streams alone, so that the two sides would fill a connection each, and neither rest.
+        def rank(connection: INetConn) -> tuple[bool, bool, int]:
+            direct = connection.get_connection_type() is ConnectionType.DIRECT
+            return direct, self._is_favoured(connection), len(connection.get_streams())
+
+        return max(connections, key=rank)
 
     async def close(self) -> None:
         # The library ends one connection after the other, then its listeners, whose tasks are the whole program's: cut

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from trio.testing import MockClock
+
+from .clock import jumping_clock
 
 # No deadlines (a shared core is slow at random), and the same examples on every CI run.
 settings.register_profile(
@@ -26,6 +29,12 @@ ROOM = 4 * 2**30  # bytes; the tests take some hundred megabytes
 
 if IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free >= ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    """In the place of pytest-trio's."""
+    return jumping_clock()
 
 
 @pytest.hookimpl(optionalhook=True)

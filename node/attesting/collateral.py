@@ -7,7 +7,6 @@ of a PCS client beside (`<platform>.json`): it is checked when it is used.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from verify.tiers.tee.dcap import collateral_platform, platform_of, read_collate
 from wire.attestation import IntelCollateral, TeeKind
 from wire.canonical import decode, encode
 from wire.errors import RecordError
+from wire.files import replace_file
 from wire.jsontext import read_json
 
 from ..bounds import COLLATERAL_SPARE_S, MAX_PLATFORMS
@@ -72,9 +72,7 @@ class Collaterals:
             return False
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            draft = path.with_suffix(".draft")
-            draft.write_bytes(encode(collateral))
-            os.replace(draft, path)  # noqa: PTH105 — atomic, and says so
+            replace_file(path, encode(collateral))
         except OSError as error:
             log.warning("collateral of %s cannot be kept: %s", platform, error)
             return False

@@ -7,9 +7,10 @@ unless the one before was interrupted. Until it is over, its number stands in a 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
+
+from wire.files import replace_file
 
 from ..errors import CommandError, Exit
 
@@ -57,13 +58,8 @@ class Intents:
         return {str(what): str(number) for what, number in found.items()} if isinstance(found, dict) else {}
 
     def _write(self, known: dict[str, str]) -> None:
-        temporary = self._path.with_name(self._path.name + ".new")
         try:
-            with temporary.open("w") as file:
-                json.dump(known, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            replace_file(self._path, json.dumps(known).encode())
         except OSError as error:
             raise CommandError(
                 Exit.STORAGE, f"{self._path} cannot be written: {error.strerror}", "Make room on the disk."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine import ProbeReport
 
 LOW_DISK = 1 << 30
+CHAIN_SECONDS = 5.0  # that are waited for the chain: each RPC alone may take 15
 INDENT = " " * 8
 
 
@@ -68,8 +69,9 @@ def command(bootstraps: tuple[str, ...], data_dir: str | None, as_json: bool) ->
 
 
 def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
+    reach: dict[str, Any] = {}
     if directory.initialised:
-        yield from _reach(directory, bootstraps)  # before all else: it decides what a peer is good for
+        reach = yield from _reach(directory, bootstraps)  # before all else: it decides what a peer is good for
     yield Finding("python", True, sys.version.split()[0])
     from engine import probe
 
@@ -80,7 +82,7 @@ def _look(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
         yield Finding("peer", False, f"there is none in {directory.path} yet", "Run: hallmark init")
         return
     yield from _peer(directory, {found.kind for found in report.probes if found.backend is not None})
-    yield from _peers(directory, bootstraps)
+    yield from _peers(directory, bootstraps, reach.get("alone"))
     yield from _money(directory)
 
 
@@ -159,7 +161,7 @@ def _money(directory: DataDir) -> Iterator[Finding]:
     try:
         if load_network(find_network(directory, load_config(directory, {}).config.network)).chain is None:
             return
-        found = trio.run(run_operation, directory, {}, "money", {}, lambda _: None)
+        found = trio.run(run_operation, directory, {}, "money", {"within": CHAIN_SECONDS}, lambda _: None)
     except BaseException as error:
         failure = explain(error)
         if failure is None:
@@ -178,7 +180,7 @@ def _money(directory: DataDir) -> Iterator[Finding]:
         yield Finding("money", False, one["what"], one["next"])
 
 
-def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
+def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Generator[Finding, None, dict[str, Any]]:
     from ..failures import explain
 
     try:
@@ -188,11 +190,12 @@ def _reach(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]
         if failure is None:
             raise
         yield Finding("reachable", False, failure.message, failure.next_step)
-        return
+        return {}
     lines = [f"{label}: {text}" if label else text for label, text in reach_lines(found | {"steps": []})]
     steps = [f"{i}. {step}" for i, step in enumerate(found["steps"], 1)]
-    well = found["state"] != "private" or bool(found["relays"])
+    well = found["state"] != "private" or (bool(found["relays"]) and not found["idle_relay"])
     yield Finding("reachable", well, "\n".join([found["line"], *lines]), "\n".join(steps))
+    return found
 
 
 def _wait(event: dict[str, Any]) -> None:
@@ -201,7 +204,11 @@ def _wait(event: dict[str, Any]) -> None:
         click.echo(f"  …     {event['text']}", err=True)
 
 
-def _peers(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]:
+def _peers(directory: DataDir, bootstraps: tuple[str, ...], alone: Mapping[str, str] | None) -> Iterator[Finding]:
+    """Who is connected. `alone`: what there is to say where a look at the reachability has found nobody already."""
+    if alone is not None:
+        yield _lonely(alone["message"], alone["next_step"])
+        return
     try:
         found = trio.run(run_operation, directory, {"bootstraps": bootstraps}, "peers", {}, _wait)
     except BaseException as error:
@@ -210,11 +217,15 @@ def _peers(directory: DataDir, bootstraps: tuple[str, ...]) -> Iterator[Finding]
         failure = explain(error)
         if failure is None:
             raise
-        # alone is no fault of a peer that knows of nobody; whom it tried in vain stands on lines of their own
-        lonely = failure.exit_code is Exit.NO_PEERS and "\n" not in failure.message
-        yield Finding("peers", lonely, failure.message, failure.next_step)
+        lonely = _lonely(failure.message, failure.next_step)
+        yield lonely if failure.exit_code is Exit.NO_PEERS else replace(lonely, ok=False)
         return
     connected = sum(p["connected"] for p in found["peers"])
     yield Finding("peers", True, f"{connected} connected, {len(found['peers'])} known")
     if found["newer"]:
         yield Finding("release", False, in_words(found["newer"]), "Update this one: see its release notes first.")
+
+
+def _lonely(message: str, next_step: str) -> Finding:
+    """Alone is no fault of a peer that knows of nobody; whom it tried in vain stands on lines of their own."""
+    return Finding("peers", "\n" not in message, message, next_step)

@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from wire.errors import RecordError
+from wire.files import PUBLIC, replace_file
 from wire.keys import parse_address, show_address
 from wire.networkfile import sign_file
 
@@ -134,9 +135,7 @@ def sign(file: Path, hand_over: str | None, urls: tuple[str, ...], data_dir: str
         raise CommandError(Exit.USAGE, str(error)) from error
     signed = sign_file(text, key, changed.domain).text
     try:
-        fresh = file.with_name(file.name + ".new")
-        fresh.write_text(signed)
-        fresh.replace(file)
+        replace_file(file, signed.encode(), PUBLIC)
     except OSError as error:
         said = f"the network file {file} cannot be written: {error.strerror}"
         raise CommandError(Exit.STORAGE, said, "Make room, or choose another.") from error

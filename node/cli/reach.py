@@ -29,9 +29,16 @@ def rendezvous_line(met: Mapping[str, Any] | None) -> str:
     return f"{met['answered']} peers of it answered, {met['found']} of this network found, {met['met']} new, {told}"
 
 
+def listen_line(found: Mapping[str, Any]) -> str:
+    """Where it listens, and why there, where that may surprise."""
+    at = ", ".join(found["listen"]) or "nowhere"
+    return f"{at} ({found['listen_why']})" if found["listen_why"] else at
+
+
 def reach_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What stands below the finding, with labels."""
-    lines = [("checked", found["checked"])] if found["checked"] else []
+    lines = [("listens", listen_line(found))]
+    lines += [("checked", found["checked"])] if found["checked"] else []
     for checker in found["checkers"]:
         said = f"{checker['detail']}" if checker["reached"] else f"not reached: {checker['detail']}"
         lines.append(("", f"{checker['peer_id']} in {checker['range']}: {said}"))
@@ -39,6 +46,8 @@ def reach_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("why", found["reason"]))
     if found.get("rendezvous_wanted"):
         lines.append(("amino", rendezvous_line(found["rendezvous"])))
+    if found["idle_relay"]:
+        lines.append(("as relay", found["idle_relay"]))
     lines += [("relay" if i == 0 else "", address) for i, address in enumerate(found["relays"])]
     lines += [("to mend" if i == 1 else "", f"{i}. {step}") for i, step in enumerate(found["steps"], 1)]
     return lines

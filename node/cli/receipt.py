@@ -8,6 +8,8 @@ from typing import Any
 import click
 import trio
 
+from wire.files import PUBLIC, replace_file
+
 from ..chain.amounts import show_amount
 from ..datadir import find_data_dir
 from ..errors import CommandError, Exit
@@ -97,10 +99,8 @@ def compact(file: Path, out: Path | None, bootstraps: tuple[str, ...], data_dir:
             shown,
         )
     place = out or file
-    temporary = place.with_name(place.name + ".new")
     try:
-        temporary.write_bytes(done["receipt"])
-        temporary.replace(place)  # as a whole or not at all: it may be the only copy
+        replace_file(place, done["receipt"], PUBLIC)  # as a whole or not at all: it may be the only copy
     except OSError as error:
         raise CommandError(Exit.STORAGE, f"{place} cannot be written: {error.strerror}", "Choose another.") from error
     if as_json:

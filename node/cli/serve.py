@@ -35,7 +35,8 @@ from .screen import counted, echo_json, everywhere, folded
     "--listen",
     multiple=True,
     metavar="ADDRESS",
-    help="Where to listen, such as /ip4/0.0.0.0/tcp/4001; may be repeated.",
+    help="Where to listen, and nowhere else, such as /ip4/127.0.0.1/tcp/4001; may be repeated. "
+    "Default: all addresses of this machine, at port 4001 or the next that is free.",
 )
 @click.option(
     "--bootstrap", "bootstraps", multiple=True, metavar="ADDRESS", help="A peer to connect to; may be repeated."
@@ -108,7 +109,7 @@ def _show(as_json: bool, event: dict[str, Any]) -> None:
     elif event["event"] == "ready":
         click.echo(f"Ready: {event['peer_id']} on network {event['network']!r}, roles {', '.join(event['roles'])}")
         for address in event["addresses"] or event["listening"]:
-            click.echo(f"  listening on {address}")
+            click.echo(f"  at {address}")
         if event["join"]:
             click.echo(f"\nTo join from another {event['join_from']}:\n  {event['join']}\n")
         if event.get("can_settle"):

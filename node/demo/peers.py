@@ -26,6 +26,7 @@ from ..control import Emit, call_node
 from ..datadir import DataDir
 from ..errors import CommandError, Exit
 from ..keyfile import create_key
+from ..listening import LOOPBACK
 from ..local import keep_network
 from ..networkfile import new_network
 
@@ -95,7 +96,7 @@ def _die_with_parent() -> None:
 async def start(member: Member, bootstraps: Sequence[str]) -> None:
     """Start the process and wait for its ready line; CommandError with its last words when it does not come up."""
     program = ["-m", "node.demo.dishonest"] if not member.honest else ["-m", "node.cli", "serve", "--data-dir"]
-    flags = ["--json", "--price", f"{member.price}u", *member.flags]
+    flags = ["--json", "--price", f"{member.price}u", "--listen", LOOPBACK[0], *member.flags]
     for role in member.roles:
         flags += ["--role", role]
     for address in bootstraps:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wire.bounds import MAX_NETWORK_FILE
 from wire.errors import RecordError
+from wire.files import replace_file
 
 from ..bounds import HANDOVERS
 from .rules import SignedFile, read_signed
@@ -55,10 +56,7 @@ class Archive:
                 del self._files[one.version]
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            place = self._place(file)
-            fresh = place.with_name(place.name + ".new")
-            fresh.write_text(file.signed.text)
-            fresh.replace(place)
+            replace_file(self._place(file), file.signed.text.encode())
             for one in held:
                 if one not in kept:
                     self._place(one).unlink(missing_ok=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import Any
+
+import trio
 
 from settle.chain import Chain, ChainError
 from settle.channel.claims import claim_of
@@ -21,9 +24,10 @@ from .wallet import balances
 ENOUGH_GAS = 2_000_000  # a few of a node's transactions; with less it will soon stand still
 
 
-async def show_money(purse: Purse, _: dict[str, Any], __: Emit) -> dict[str, Any]:
+async def show_money(purse: Purse, params: dict[str, Any], _: Emit) -> dict[str, Any]:
     """The account and its balance, the node's bond, the roles it counts as, and `lacks`: what is missing, each with
-    the command that mends it. Amounts in the smallest unit. What the chain does not say is left out, with `problem`."""
+    the command that mends it. Amounts in the smallest unit. What the chain does not say, `within` so many seconds
+    where that is given, is left out, with `problem`."""
     chain, local = the_chain(purse), purse.local
     name = local.config.account
     told: dict[str, Any] = {
@@ -45,8 +49,12 @@ async def show_money(purse: Purse, _: dict[str, Any], __: Emit) -> dict[str, Any
     elif purse.sender is None and needs:
         start = _command(purse, "serve … --passphrase-file FILE")
         told["lacks"].append(_lack(f"account {name!r} is locked here: start with what unlocks it", start))
+    within = float(params.get("within", math.inf))
     try:
-        await _ask_chain(purse, chain, told)
+        with trio.move_on_after(within) as limit:
+            await _ask_chain(purse, chain, told)
+        if limit.cancelled_caught:
+            told["problem"] = f"no RPC answered within {within:.0f} s"
     except ChainError as error:
         told["problem"] = str(error)
     return told

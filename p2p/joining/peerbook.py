@@ -19,9 +19,9 @@ from msgspec import Meta
 from wire.bounds import Name, TimeMs
 from wire.canonical import Record, decode, encode
 from wire.errors import RecordError
+from wire.files import replace_file
 
 from .. import bounds
-from ..files import replace_file
 from ..standing.ranges import wide_range_of
 
 log = logging.getLogger(__name__)
@@ -130,6 +130,7 @@ class PeerBook:
             return
         data = encode(_Book(format=2, peers=tuple(self.latest())))
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self._path, data)
             self._changed = False
         except OSError as error:  # a full disk must not end a peer that needs nothing of it

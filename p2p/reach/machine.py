@@ -36,7 +36,7 @@ class ReachMachine:
         self._agreed: dict[int, IP] = {}  # by family: where several networks see us
         self._polls = {family: Poll(random, places.network) for family in _FAMILIES}
         self._checkers: OrderedDict[str, Checker] = OrderedDict()
-        self._mapped = Mapped()
+        self._mapped, self._pinhole = Mapped(), Mapped()
         self._doubted = self.router_forgot = (
             False  # whether what is mapped is in doubt; so that the router is to be asked
         )
@@ -92,6 +92,12 @@ class ReachMachine:
             self._review(now)
             if mapped.external:  # where others were turned away before they may get through now
                 self._polls[4].restart(now + bounds.CHECK_SETTLE)
+
+    def pierces(self, pinhole: Mapped, now: float) -> None:
+        """What the router lets through its firewall for us over IPv6, or why it lets nothing."""
+        if pinhole.external and pinhole.external != self._pinhole.external:
+            self._polls[6].restart(now + bounds.CHECK_SETTLE)
+        self._pinhole = pinhole
 
     def answered(self, ask: Ask, tried: Mapping[str, tuple[bool, str]], at_ms: int) -> None:
         """What became of a question: by address, whether it was reached, and why not."""
@@ -155,6 +161,22 @@ class ReachMachine:
         return next((a for a, ip in mine if self._places.scope(ip) is Scope.LAN), "")
 
     @property
+    def needs_pinhole(self) -> bool:
+        """Whether strangers are kept from an IPv6 address of ours, or would be without the router's leave."""
+        return self._maps and bool(self.outdoors) and (bool(self._pinhole.external) or not self._polls[6].confirmed)
+
+    def wants_pinhole(self) -> bool:
+        """Whether a router should be asked for one now: others have tried in vain."""
+        poll = self._polls[6]
+        return self.needs_pinhole and poll.decided and not (poll.under_way or poll.glimpsed)
+
+    @property
+    def outdoors(self) -> str:
+        """The address that a router's firewall may hide, an IPv6 one of the world's; "" without any."""
+        mine = ((a, ip) for a in self._listening if (ip := ip_of(a)) and ip.version == 6)
+        return next((a for a, ip in mine if self._places.scope(ip) is Scope.GLOBAL), "")
+
+    @property
     def widest(self) -> Scope:
         """The widest scope that we listen in or have met."""
         ips = [*self._contacts.values(), *(ip for a in self._listening if (ip := ip_of(a)))]
@@ -192,13 +214,13 @@ class ReachMachine:
             gateway=self.gateway,
             listening=self._listening,
             observed=", ".join(str(ip) for ip in self._agreed.values()),
-            mapping=self._mapped.by if set(confirmed) & set(self._through_router()) else "",
+            mapping=", ".join(dict.fromkeys(self._by(address) for address in confirmed if self._by(address))),
         )
         return replace(finding, reason=self._reason()) if finding.state is Reach.PRIVATE else finding
 
     def _state(self, now: float) -> Reach:
         if confirmed := self.confirmed:
-            return Reach.MAPPED if set(confirmed) <= set(self._through_router()) else Reach.PUBLIC
+            return Reach.MAPPED if all(map(self._by, confirmed)) else Reach.PUBLIC
         if not self._listening:
             return Reach.PRIVATE
         if self.widest is not Scope.GLOBAL:
@@ -220,7 +242,7 @@ class ReachMachine:
             return "it listens on this machine only"
         failed = [c for c in self._checkers.values() if not c.reached]
         said = [f"{failed[-1].detail}, say {len(failed)} of the peers that were asked"] if failed else []
-        return "; ".join([*said, *([self._mapped.trouble] if self._mapped.trouble else [])])
+        return "; ".join([*said, *(trouble for trouble in (self._mapped.trouble, self._pinhole.trouble) if trouble)])
 
     def _welcome(self, came: Collection[str], now: float) -> None:
         """Whoever dialled us was a sign that it can be done. Those who dial back go at once, and are none."""
@@ -239,6 +261,12 @@ class ReachMachine:
             return []
         seen = self._agreed.get(4)
         return [external] if seen is None else [external, written(seen, port_of(external))]
+
+    def _by(self, address: str) -> str:
+        """What has a router let others through to that address; "" where nothing needs to."""
+        if address == self._pinhole.external:
+            return self._pinhole.by
+        return self._mapped.by if address in self._through_router() else ""
 
     def _poll(self, ask: Ask) -> Poll:
         ip = ip_of(ask.addresses[0])

@@ -23,10 +23,10 @@ from ..streams import Channel
 from .announce import told
 from .dialback import DialBack, direct_ip, is_inbound
 from .machine import ReachMachine
-from .mapping.gateway import default_gateway
+from .mapping.gateway import default_gateway, default_gateway6
 from .mapping.keeping import Keeper
 from .mapping.ports import PcpPort, Port, UpnpPort
-from .places import IP, Places, Scope, expanded, ip_of, port_of
+from .places import Places, Scope, expanded, ip_of, port_of
 from .poll import Ask
 from .state import Mapped, Reachability
 
@@ -90,11 +90,12 @@ class Reaching:
     def lan(self, peer_id: str, network: str, meet: Callable[[str, Sequence[str]], Awaitable[None]]) -> Lan:
         """What finds peers in the LANs that this machine listens in."""
         from .lan import Lan  # the packets' library takes a while to load, and few peers need it
+        from .multicast import voices
 
         return Lan(
             peer_id,
             network,
-            lambda: [str(ip) for ip in self._listening_in(Scope.LAN) if ip.version == 4],
+            lambda: voices({ip for a in self._machine.listening if (ip := ip_of(a)) is not None}, self._places),
             lambda: told(self._machine, self._places, self._announce, Scope.LAN),
             meet,
         )
@@ -111,6 +112,7 @@ class Reaching:
         """Keep at it, for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_mapped)
+            nursery.start_soon(self._keep_pinhole)
             while True:
                 self.look()
                 self._look_around()
@@ -144,6 +146,30 @@ class Reaching:
                     await trio.sleep(bounds.INTERFACES_EVERY)
 
             await keeper.keep(ports, wanted, pause)
+
+    async def _keep_pinhole(self) -> None:
+        """Have a router's firewall let strangers through to our IPv6 address, where that is what keeps them out."""
+        machine, keeper = self._machine, Keeper(self._places, self._pierced)
+        while True:
+            while not machine.wants_pinhole():  # noqa: ASYNC110 — as above
+                await trio.sleep(bounds.INTERFACES_EVERY)
+            at = machine.outdoors
+            router = default_gateway6()
+            ports = [PcpPort(router, str(ip_of(at)), port_of(at))] if router else []
+
+            def wanted(at: str = at) -> bool:
+                return machine.needs_pinhole and machine.outdoors == at
+
+            async def pause(seconds: float, wanted: Callable[[], bool] = wanted) -> None:
+                until = trio.current_time() + seconds
+                while wanted() and trio.current_time() < until:  # noqa: ASYNC110 — as above
+                    await trio.sleep(bounds.INTERFACES_EVERY)
+
+            await keeper.keep(ports, wanted, pause)
+
+    def _pierced(self, pinhole: Mapped) -> None:
+        self._machine.pierces(pinhole, trio.current_time())
+        self._news.set()
 
     def _mapped(self, mapped: Mapped) -> None:
         self._machine.maps(mapped, trio.current_time())
@@ -201,10 +227,6 @@ class Reaching:
         if (ip := ip_of(str(observed))) is not None:
             self._machine.observed(str(connection.muxed_conn.peer_id), ip, trio.current_time())
             self._news.set()
-
-    def _listening_in(self, scope: Scope) -> list[IP]:
-        ips = [ip for address in self._machine.listening if (ip := ip_of(address)) is not None]
-        return list(dict.fromkeys(ip for ip in ips if self._places.scope(ip) is scope))
 
     def _connections(self, peer_id: str) -> list[INetConn]:
         found = self._host.get_network().get_connections_map()

@@ -139,7 +139,7 @@ class Circuits:
             if not isinstance(answer, Answer) or answer.status != Status.OK:
                 raise RemoteError(ErrorCode.UNREACHABLE, _refusal(relay, answer))
             return await self._swarm.adopt(Circuit(stream, True, address), peer)
-        except BaseException:
+        except BaseException:  # cancelled, too: an open stream would hold the relay's circuit; raised on
             await reset(stream)
             raise
 
@@ -161,7 +161,7 @@ class Circuits:
             log.debug("a circuit of %s (%s) came to nothing: %s", relay, said, error)
             await reset(stream)
             return
-        except BaseException:
+        except BaseException:  # cancelled: the relay must not wait for a stream that nobody has; raised on
             await reset(stream)
             raise
         finally:

@@ -36,7 +36,7 @@ class HomePort:
             await sock.connect((str(ip), port_of(address)))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return RawConnection(TrioTCPStream(trio.SocketStream(sock)), True)
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody has the socket yet who could close it; raised on
             sock.close()
             raise
 

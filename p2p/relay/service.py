@@ -192,7 +192,7 @@ class Relay:
                     log.debug("%s took no circuit from %s: %s", circuit.target, circuit.source, answer)
         except Exception as error:  # streams are opened through the library, which fails in kinds of its own
             log.debug("no circuit to %s: %s", circuit.target, error)
-        except BaseException:
+        except BaseException:  # cancelled: the target must not be left with half a circuit; raised on
             if other is not None:
                 await reset(other)
             raise

@@ -2,13 +2,14 @@
 
 The side that was reached over the relay first dials the other's own addresses, for that one may be public; then it
 has both punch a hole (`Punch`), up to PUNCH_TRIES times. What comes of it is one more connection to the same peer: new
-streams use it, those that are open end where they are, and the relayed one stays as a standby.
+streams use it, those that are open end where they are, and the relayed one stays as a standby. Where both ways led to
+one, or the two sides dialled each other at once, one direct connection is kept, the same at both ends.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import trio
@@ -31,6 +32,7 @@ from .vantage import Vantage
 
 log = logging.getLogger(__name__)
 
+_SERVICES = ("/hallmark/", "/libp2p/circuit/")
 _SOON = 2.5  # seconds for the other's own addresses
 
 
@@ -71,25 +73,29 @@ class Upgrades:
             self._nursery.start_soon(self._upgrade, peer_id)
 
     async def keep_house(self) -> None:
-        """Close relayed connections that have rested beside a direct one for long, for ever."""
+        """Close connections that have rested beside a better one for long, for ever."""
         idle: dict[INetConn, float] = {}
         while True:
-            await trio.sleep(bounds.STANDBY / 10)
+            await trio.sleep(min(bounds.STANDBY, bounds.SURPLUS) / 10)
             now = trio.current_time()
-            resting = [
-                connection
-                for peer, connections in self._swarm.get_connections_map().items()
-                if self._swarm.is_direct(peer)
-                for connection in connections
-                if connection.get_connection_type() is ConnectionType.RELAYED and not self._serves(connection)
-            ]
+            resting = {
+                connection: rest
+                for peer in self._swarm.get_connections_map()
+                for connection, rest in self._beside_better(peer)
+                if not _serves(connection)
+            }
             idle = {connection: idle.get(connection, now) for connection in resting}
-            for connection in [connection for connection, since in idle.items() if now - since >= bounds.STANDBY]:
+            for connection in [each for each, since in idle.items() if now - since >= resting[each]]:
                 await connection.close()
 
-    def _serves(self, connection: INetConn) -> bool:
-        """Whether an exchange is under way on it. Gossip and the DHT open their streams anew."""
-        return any((stream.get_protocol() or "").startswith("/hallmark/") for stream in connection.get_streams())
+    def _beside_better(self, peer: ID) -> Iterator[tuple[INetConn, float]]:
+        """Connections to the peer that another makes needless, and for how long each is to rest before it ends."""
+        for connection in self._swarm.surplus(peer):
+            yield connection, bounds.SURPLUS
+        if self._swarm.is_direct(peer):
+            for connection in self._swarm.get_connections(peer):
+                if connection.get_connection_type() is ConnectionType.RELAYED:
+                    yield connection, bounds.STANDBY
 
     async def _upgrade(self, peer_id: str) -> None:
         peer = ID.from_string(peer_id)
@@ -211,3 +217,8 @@ class Upgrades:
         relay, address = relay_of(found.get_transport_addresses()[0])
         seen = await self._vantage.seen(relay, address, self._places)
         return [seen] if seen is not None else []
+
+
+def _serves(connection: INetConn) -> bool:
+    """Whether an exchange or a circuit is under way on it. Gossip and the DHT open their streams anew."""
+    return any((stream.get_protocol() or "").startswith(_SERVICES) for stream in connection.get_streams())

@@ -6,13 +6,14 @@ told which (`hallmark_token`) and holds some of it: whoever deploys the contract
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
 from eth.vm.forks.cancun.transactions import CancunTransactionBuilder
 from eth_keys.datatypes import PrivateKey
 from eth_typing import Address
+
+from wire.files import replace_file
 
 from ..abi import Interface
 from .engine import Call
@@ -33,12 +34,7 @@ def faucet_key(directory: Path) -> bytes:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not file.exists():
             secret = secrets.token_bytes(32)
-            descriptor = os.open(file.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as stream:
-                stream.write(secret.hex() + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            file.with_suffix(".new").rename(file)
+            replace_file(file, f"{secret.hex()}\n".encode())
         secret = bytes.fromhex(file.read_text().strip())
     except (OSError, ValueError) as error:
         raise DevnetError(f"{file} cannot be used: {error}. Move {directory} away to start anew.") from error

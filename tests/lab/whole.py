@@ -20,8 +20,8 @@ def serving(
 ) -> Node:
     """A node on the machine, which ends with `ending`. Where it need not be `ready`, `wait_ready` waits for that."""
     keep_network(place, network)
-    place.config.write_text(f'listen = ["{EVERYWHERE[0]}"]\n')
-    node = Node(place, load_key(place.key), roles)
+    program = ("-m", "node.cli", "serve", "--listen", EVERYWHERE[0], "--data-dir")
+    node = Node(place, load_key(place.key), roles, program=program)
     ending.callback(node.kill)
     with machine.network.inside():
         node.launch()

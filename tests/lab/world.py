@@ -60,6 +60,11 @@ class Router:
         """Forward no port any more. What goes over it stays."""
         self.stages[0].run("nft", "flush", "chain", "inet", "nat", "prerouting")
 
+    def flush_mapped(self) -> None:
+        """Forget what was mapped on request, and tell nobody."""
+        for table, chain in (("nat", "upnp_in"), ("nat", "upnp_out"), ("filter", "upnp_forward")):
+            self.stages[-1].run("nft", "flush", "chain", "inet", table, chain)
+
     def forget(self) -> None:
         """Forget every mapping in use, as when it is switched off and on: connections over it are dead."""
         for stage in self.stages:
@@ -83,6 +88,7 @@ class World:
         self._ports: list[_Device] = []
         self._ending = ExitStack()
         self._routers = 0
+        self._daemons: dict[Namespace, subprocess.Popen[bytes]] = {}  # those that map ports on request
         self._emulator: subprocess.Popen[str] | None = None
         self.public: list[Machine] = []
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
@@ -194,15 +200,24 @@ class World:
             network.ip(f"-6 route add default via 2a02:{k:x}:0:1::1")
         return Machine(network.name, network, v4, host if v6 else "", link)
 
+    def restart_mapping(self, router: Router) -> None:
+        """Have what maps ports on request forget all, and begin anew, as where a router is switched off and on."""
+        inner = router.stages[-1]
+        self._stop(self._daemons[inner])
+        router.flush_mapped()
+        self._map_on_request(inner)
+
     def _map_on_request(self, router: Namespace) -> None:
         folder = self.folder / router.name.replace(" ", "-")
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
+        (folder / "leases").unlink(missing_ok=True)
         (folder / "conf").write_text(miniupnpd(str(folder)))
         with router.inside(), (folder / "log").open("wb") as log:
             words = ["miniupnpd", "-d", "-f", str(folder / "conf"), "-P", str(folder / "pid")]
             daemon = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
             )
+        self._daemons[router] = daemon
         self._ending.callback(self._stop, daemon)
 
     @staticmethod

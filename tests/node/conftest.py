@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from node.listening import LOOPBACK
 from storage import Store, open_store
 
 from .commands import Hallmark, runner
@@ -20,6 +21,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("HALLMARK_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HALLMARK_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("HALLMARK_LISTEN", LOOPBACK[0])  # no router is asked, and nobody outside finds a test
     monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
 

@@ -12,6 +12,7 @@ from node.chain.opening import the_chain, the_sender
 from node.config import Config
 from node.datadir import DataDir
 from node.errors import CommandError, Exit
+from node.listening import LOOPBACK
 from node.local import initialise
 from node.networkfile import load_network, save_network
 from node.opening import open_peer
@@ -54,7 +55,7 @@ def told(says: str) -> pytest.RaisesGroup[CommandError]:
 async def test_it_starts_although_the_chain_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = made(tmp_path, DOWN)
     owner, passphrase = with_account(directory, tmp_path, monkeypatch)
-    async with open_peer(directory, Config(passphrase_file=passphrase), serving=True) as peer:
+    async with open_peer(directory, Config(listen=LOOPBACK, passphrase_file=passphrase), serving=True) as peer:
         assert the_sender(peer).address == owner
         with pytest.raises(Unavailable, match="cannot be reached"):
             await the_chain(peer).head()
@@ -65,11 +66,11 @@ async def test_it_starts_although_the_chain_is_down(tmp_path: Path, monkeypatch:
 
 async def test_without_what_unlocks_it_an_account_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = made(tmp_path, DOWN)
-    async with open_peer(directory, Config(), serving=True) as peer:
+    async with open_peer(directory, Config(listen=LOOPBACK), serving=True) as peer:
         with pytest.raises(CommandError, match="no account"):
             the_sender(peer)
     with_account(directory, tmp_path, monkeypatch)
-    async with open_peer(directory, Config(), serving=True) as peer:
+    async with open_peer(directory, Config(listen=LOOPBACK), serving=True) as peer:
         with pytest.raises(CommandError, match="is locked") as locked:
             the_sender(peer)
         assert "--passphrase-file" in locked.value.next_step
@@ -80,7 +81,7 @@ async def test_a_wrong_passphrase_is_told_at_the_start(tmp_path: Path, monkeypat
     _, passphrase = with_account(directory, tmp_path, monkeypatch)
     await trio.Path(passphrase).write_text("another\n")
     with told("passphrase of account 'owner'"):
-        async with open_peer(directory, Config(passphrase_file=passphrase), serving=True):
+        async with open_peer(directory, Config(listen=LOOPBACK, passphrase_file=passphrase), serving=True):
             pass
 
 

@@ -16,6 +16,7 @@ from node.clock import now_ms
 from node.config import Config
 from node.datadir import DataDir
 from node.keyfile import load_key
+from node.listening import LOOPBACK
 from node.local import keep_network
 from node.networkfile import new_network
 from node.opening import open_peer
@@ -47,7 +48,7 @@ def place(tmp_path: Path) -> Callable[[str], DataDir]:
 
 @asynccontextmanager
 async def serving(directory: DataDir, *joined: Peer, roles: tuple[str, ...] = ("hub",)) -> AsyncIterator[Peer]:
-    config = Config(roles=roles, bootstraps=tuple(peer.host.addresses[0] for peer in joined))
+    config = Config(roles=roles, listen=LOOPBACK, bootstraps=tuple(peer.host.addresses[0] for peer in joined))
     async with open_peer(directory, config, serving=True) as peer:
         if joined:
             await soon(peer.host.connected, "it joins")

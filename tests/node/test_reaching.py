@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from node.cli.reach import reach_lines
 from node.reaching import describe
 from p2p import Checker, Reach, Reachability
 
@@ -102,3 +105,40 @@ def test_a_private_peer_that_listens_on_this_machine_only_gets_that_step_and_no_
 
 def test_who_does_not_listen_is_told_to() -> None:
     assert "--listen" in describe(Reachability(Reach.PRIVATE), ())["steps"][0]
+
+
+def test_a_relay_that_nobody_reaches_is_told_so_with_the_step() -> None:
+    found = Reachability(Reach.PRIVATE, listening=HOME, gateway="192.168.1.1", relays=(CIRCUIT,))
+    told = describe(found, PORT, relays=True)
+    assert "nobody can dial this peer" in told["idle_relay"]
+    assert "forward TCP port 4001 to 192.168.1.23" in told["steps"][0]
+    assert "without --role relay" in told["steps"][-1]
+    assert "as relay" in [label for label, _ in reach_lines(told | {"listen": list(PORT), "listen_why": ""})]
+
+
+def test_a_relay_in_a_lan_is_told_whom_it_can_serve() -> None:
+    found = Reachability(Reach.LOCAL, scope="lan", listening=HOME)
+    assert "peers in this LAN" in describe(found, PORT, relays=True)["idle_relay"]
+
+
+@pytest.mark.parametrize("state", [Reach.PUBLIC, Reach.MAPPED, Reach.CHECKING])
+def test_a_relay_that_is_reached_or_may_be_is_told_nothing(state: Reach) -> None:
+    told = describe(Reachability(state, confirmed=("/ip4/203.0.113.7/tcp/4001",)), PORT, relays=True)
+    assert (told["idle_relay"], told["steps"]) == ("", [])
+
+
+def test_who_is_no_relay_is_told_nothing_of_relaying() -> None:
+    told = describe(Reachability(Reach.PRIVATE, listening=HOME), PORT)
+    assert told["idle_relay"] == ""
+    assert not any("without --role relay" in step for step in told["steps"])
+
+
+def test_where_it_listens_is_told_first_and_why_there() -> None:
+    told = describe(Reachability(listening=HOME), PORT) | {"listen": list(PORT), "listen_why": "kept"}
+    assert reach_lines(told)[0] == ("listens", f"{PORT[0]} (kept)")
+
+
+def test_in_a_lan_addresses_are_told_that_mean_something_there() -> None:
+    found = Reachability(Reach.LOCAL, scope="lan", listening=(*HOME, "/ip6/::1/tcp/4001", "/ip6/fd00::7/tcp/4001"))
+    line = describe(found, PORT)["line"]
+    assert line == "from this LAN, at /ip4/192.168.1.23/tcp/4001, /ip6/fd00::7/tcp/4001 (local)"

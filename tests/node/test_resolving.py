@@ -16,6 +16,7 @@ from node.control import Event
 from node.errors import CommandError, Exit
 from node.finding import find_model
 from node.keyfile import load_key
+from node.listening import LOOPBACK
 from node.local import keep_network
 from node.meaning import find_here
 from node.networkfile import new_network
@@ -76,7 +77,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     for home in homes:
         keep_network(home, network)
     async with AsyncExitStack() as stack:
-        hub = await stack.enter_async_context(open_peer(homes[0], Config(), serving=True))
+        hub = await stack.enter_async_context(open_peer(homes[0], Config(listen=LOOPBACK), serving=True))
         config = Config(bootstraps=(hub.host.addresses[0],))
         desk = await stack.enter_async_context(open_peer(homes[1], config, serving=False))
         await soon(desk.host.connected, "the desk joins")

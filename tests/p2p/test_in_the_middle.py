@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import trio
-import trio.testing
 from hypothesis import example, given
 from hypothesis import strategies as st
 from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamError
 
 from p2p import Host, open_host
 from p2p.yamux.connection import Yamux
+from tests.clock import jumping_clock
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
@@ -131,7 +131,7 @@ def test_meddling_gives_no_wrong_byte_and_no_endless_wait(kind: str, forward: bo
         with trio.fail_after(600):  # of a clock that jumps
             await told_apart(kind, forward, at)
 
-    trio.run(bounded, clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(bounded, clock=jumping_clock())
 
 
 @asynccontextmanager

@@ -99,3 +99,77 @@ def test_who_is_not_asked_does_not_lag() -> None:
     lookup = Lookup(b"key", [ID(b"peer")], ME)
     lookup.lags(ID(b"peer"))
     assert not lookup.lagging
+
+
+class Strangers:
+    """A walk among peers of whom four that lie are met first; each event at its time."""
+
+    def __init__(self, key: bytes) -> None:
+        self.honest = [ID(b"honest %d" % n) for n in range(100)]
+        self.liars = [ID(b"liar %d" % n) for n in range(4)]
+        self.nearest = near(key, self.honest)
+        self.knows = {peer: self.nearest[: bounds.CLOSEST] for peer in self.honest}
+        self.ranges: dict[ID, str] = {}
+        self.key, self.clock = key, 0.0
+        self.asked: list[ID] = []
+
+    def walk(self, patience: float = 12.0) -> list[ID]:
+        """The liars answer at once, the honest after a second, nobody else ever; the nearest after a minute."""
+        lookup = Lookup(self.key, [*self.liars, self.honest[0]], ME, self.ranges.get)
+        events: list[tuple[float, str, ID]] = []
+        while not lookup.done and self.clock < bounds.RENDEZVOUS_WALK:
+            while (peer := lookup.next()) is not None:
+                self.asked.append(peer)
+                delay = 0.01 if peer in self.liars else 1.0
+                events.append((self.clock + (delay if peer in self.knows else patience), "end", peer))
+                events.append((self.clock + bounds.RENDEZVOUS_SLOW, "lag", peer))
+            event = min(events, key=lambda event: event[0])
+            events.remove(event)
+            self.clock, what, peer = event
+            if what == "lag":
+                lookup.lags(peer)
+            elif peer in self.knows:
+                lookup.answered(peer, self.knows[peer])
+                events.remove(next(one for one in events if one[1:] == ("lag", peer)))
+            else:
+                lookup.failed(peer)
+        return lookup.closest()
+
+
+@given(st.binary(min_size=1, max_size=8))
+def test_liars_who_answer_first_use_nothing_up(key: bytes) -> None:
+    """Each names twenty that do not exist, nearer than anybody else, so that they would be asked first, and alone."""
+    strangers = Strangers(key)
+    invented = near(key, [ID(b"no such %d" % n) for n in range(4000)])[: 4 * bounds.CLOSEST]
+    for number, liar in enumerate(strangers.liars):
+        strangers.knows[liar] = invented[number :: len(strangers.liars)]
+    found = strangers.walk()
+    assert set(strangers.nearest[: bounds.CLOSEST - len(strangers.liars)]) <= set(found)
+    assert len(strangers.asked) <= bounds.LOOKUP_PEERS
+
+
+@given(st.binary(min_size=1, max_size=8))
+def test_many_who_answer_in_one_range_are_a_few_of_the_nearest(key: bytes) -> None:
+    """Sixty that do exist, nearer than anybody else, who name each other: all of them in one operator's range."""
+    strangers = Strangers(key)
+    sybils = near(key, [ID(b"sybil %d" % n) for n in range(3000)])[:60]
+    for peer in [*strangers.liars, *sybils]:
+        strangers.knows[peer], strangers.ranges[peer] = sybils[: bounds.CLOSEST], "192.0.0.0/16"
+    found = strangers.walk()
+    crowd = {*strangers.liars, *sybils}
+    assert sum(peer in crowd for peer in found) <= bounds.LOOKUP_PER_WIDE
+    assert set(strangers.nearest[: bounds.CLOSEST - bounds.LOOKUP_PER_WIDE]) <= set(found)
+
+
+def test_who_answers_from_a_range_that_is_full_is_not_listened_to() -> None:
+    """It was said to be elsewhere."""
+    peers = [ID(b"peer %d" % n) for n in range(bounds.LOOKUP_PER_WIDE + 1)]
+    ranges = {peer: str(peer) for peer in peers}
+    lookup = Lookup(b"key", peers, ME, ranges.get)
+    heard = []
+    while (peer := lookup.next()) is not None:
+        ranges[peer] = "192.0.0.0/16"
+        heard.append(lookup.answered(peer, [ID(b"another")] if len(heard) == bounds.LOOKUP_PER_WIDE else []))
+    assert heard == [True] * bounds.LOOKUP_PER_WIDE + [False]
+    assert lookup.done
+    assert len(lookup.closest()) == bounds.LOOKUP_PER_WIDE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from random import Random
 
@@ -24,6 +24,7 @@ from p2p import Host, bounds, open_host
 from p2p.joining.seeds import resolve
 from p2p.reach.places import Places, Scope, tellable
 from p2p.rendezvous.amino import open_amino
+from p2p.rendezvous.hearsay import Hearsay
 from p2p.rendezvous.place import cid_of, dialable, key_of, read_seed, usable_seed
 from p2p.rendezvous.schedule import Errand, Schedule
 from p2p.rendezvous.service import Rendezvous
@@ -38,6 +39,7 @@ from .test_values import pouring, silent
 PUBLIC = msgspec.structs.replace(NETWORK, name="public")  # whose peers play those of the public network
 PLACES = Places(wide_range_of)
 KEY = key_of(NETWORK)
+NAMING = ("closerPeers", "providerPeers")  # where an answer names peers
 RSA, ED25519 = "QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ", "12D3KooWP7ftjGRMJ6kp6wVHFVdvVcPr84QDgaPiRfDmfCK23Ru8"
 
 
@@ -225,7 +227,7 @@ async def test_a_lying_peer_of_the_public_network_costs_little(number: int, monk
                 assert await amino.provide(KEY, walk.nearest, ["/ip4/127.0.0.1/tcp/1"]) == 0
         assert len(walk.providers) <= bounds.CLOSEST
         assert all(len(each) <= bounds.ADDRESSES for each in walk.providers.values())
-        assert len(amino._addresses) <= 1 + bounds.CLOSEST
+        assert len(amino._known._addresses) <= bounds.CLOSEST
     assert not amino._host.swarm.get_connections()
 
 
@@ -237,9 +239,79 @@ async def test_a_peer_of_the_world_cannot_send_us_into_our_own_lan() -> None:
         walk = await amino.walk(KEY, peer.addresses)
         assert (walk.answered, len(walk.nearest)) == (1, 1)
         assert list(walk.providers.values()) == [()]
-        assert list(map(str, amino._addresses)) == [peer.peer_id]
+        assert list(map(str, amino._seeds)) == [peer.peer_id]
+        assert not amino._known._addresses
         # Nor does it hear of ours.
         assert await amino.provide(KEY, walk.nearest, ["/ip4/10.0.0.2/tcp/1"]) == 0
+
+
+async def test_four_liars_who_answer_first_hide_no_provider_and_nobody_else() -> None:
+    """An honest peer that answers later than they, and what it says, have their room."""
+    told = naming(["/ip4/127.0.0.1/tcp/2"])
+
+    async def late(stream: INetStream) -> None:
+        await trio.sleep(0.2)
+        await saying(told)(stream)
+
+    async with AsyncExitStack() as stack:
+        liars = [
+            await stack.enter_async_context(public_peer(saying(naming(["/ip4/127.0.0.1/tcp/1"] * 20, bounds.CLOSEST))))
+            for _ in range(4)
+        ]
+        honest = await stack.enter_async_context(public_peer(late))
+        amino = await stack.enter_async_context(open_amino(NodeKey.generate(), Ranges()))
+        walk = await amino.walk(KEY, [*(liar.addresses[0] for liar in liars), *honest.addresses])
+    assert honest.peer_id in map(str, walk.nearest)
+    assert str(ID(told.providerPeers[0].id)) in list(walk.providers)[: bounds.RENDEZVOUS_DIALLED]
+    assert len(walk.providers) <= bounds.RENDEZVOUS_FOUND
+
+
+def test_everybody_has_one_voice_about_who_is_there_and_where() -> None:
+    honest, liars = [ID(b"honest %d" % n) for n in range(12)], [ID(b"liar %d" % n) for n in range(4)]
+    ours = [ID(b"ours %d" % n) for n in range(3)]
+    said = Hearsay()
+    for liar in liars:
+        for number in range(bounds.CLOSEST):
+            said.note(liar, ID(liar.to_bytes() + b"%d" % number), [f"/ip4/1.{number}.0.1/tcp/1"])
+        for peer in ours:
+            said.note(liar, peer, [f"/ip4/9.9.9.9/tcp/{port}" for port in range(bounds.ADDRESSES)])
+            said.note(liar, peer, ["/ip4/8.8.8.8/tcp/1"])  # says it twice
+    for one in honest:
+        for number, peer in enumerate(ours):
+            said.note(one, peer, [f"/ip4/2.{number}.0.1/tcp/1"])
+    for seed in range(20):
+        first = said.picked(bounds.RENDEZVOUS_FOUND, Random(seed), wide_range_of)[: bounds.RENDEZVOUS_DIALLED]
+        assert set(first) >= set(ours)
+    for number, peer in enumerate(ours):
+        assert said.addresses(peer, 1) == [f"/ip4/2.{number}.0.1/tcp/1"]
+        assert "/ip4/8.8.8.8/tcp/1" not in said.addresses(peer, 99)
+
+
+def test_providers_of_one_wide_range_come_after_the_first_few() -> None:
+    said = Hearsay()
+    crowd = [ID(b"crowd %d" % n) for n in range(bounds.CLOSEST)]
+    others = [ID(b"other %d" % n) for n in range(10)]
+    for number, peer in enumerate(crowd):
+        said.note(ID(b"liar"), peer, [f"/ip4/1.2.{number}.1/tcp/1"])
+    for number, peer in enumerate(others):
+        said.note(ID(b"honest"), peer, [f"/ip4/2.{number}.0.1/tcp/1"])
+    found = said.picked(bounds.RENDEZVOUS_FOUND, Random(1), wide_range_of)
+    assert set(found) == {*crowd, *others}
+    assert set(found[: len(others) + bounds.LOOKUP_PER_WIDE]) >= set(others)
+
+
+async def test_an_id_without_end_is_not_even_written_out() -> None:
+    """As text, one of 60 KB takes seconds, in which nothing else would happen."""
+    raws = [Multiaddr("/ip4/127.0.0.1/tcp/1").to_bytes()]
+    tail = Multiaddr(f"/p2p/{ID(bytes([0, 127]) + bytes(127))}").to_bytes()
+    peers = [Message.Peer(id=b"\xff" * 60_000, addrs=raws), Message.Peer(id=b"\xff" * 34, addrs=[raws[0] + tail * 400])]
+    for liar in (saying(Message(type=Message.GET_PROVIDERS, key=KEY, **{field: peers})) for field in NAMING):
+        async with public_peer(liar) as peer, open_amino(NodeKey.generate(), Ranges()) as amino:
+            began = trio.current_time()
+            walk = await amino.walk(KEY, peer.addresses)
+            assert trio.current_time() - began < 2
+            assert list(walk.providers.values()) in ([], [()])
+            assert not amino._known._addresses
 
 
 class Acquaintances:

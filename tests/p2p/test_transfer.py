@@ -74,9 +74,9 @@ class World:
                 if whole:
                     assert self.disk == self.missing
 
-    def join(self, peer: str, has: set[int]) -> None:
+    def join(self, peer: str, has: set[int], start: int | None = None) -> None:
         self.has[peer] = has
-        self.transfer.joined(peer, self.now)
+        self.transfer.joined(peer, self.now, start)
         self.step()
 
     def answer(self, number: int) -> None:
@@ -136,7 +136,8 @@ class AnyOrder(RuleBasedStateMachine):
         if len(self.world.has) < 6:
             everything = set(range(self.count))
             has = data.draw(st.just(everything) | st.sets(st.integers(0, self.count - 1)))
-            self.world.join(f"peer {len(self.world.has)}", has)
+            start = data.draw(st.none() | st.integers(0, self.count - 1))
+            self.world.join(f"peer {len(self.world.has)}", has, start)
 
     @precondition(lambda self: self.world.requests)
     @rule(pick=st.integers(0, 1000), times=st.integers(1, 20))

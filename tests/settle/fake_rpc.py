@@ -33,6 +33,7 @@ class FakeRpc:
     silent: bool = False  # whether requests are read and never answered
     head: bytes = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     asked: list[str] = field(default_factory=list)
+    kept_waiting: trio.Event = field(default_factory=trio.Event)  # set when a silent one has a request
     url: str = ""
 
     def reply(self, body: bytes) -> bytes:
@@ -71,6 +72,7 @@ class FakeRpc:
                 if self.down:
                     return
                 if self.silent:
+                    self.kept_waiting.set()
                     await trio.sleep_forever()
                 answer = self.reply(body)
                 try:

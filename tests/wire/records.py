@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -44,6 +45,7 @@ MANY = 3  # elements tried of any array
 LONG = 40  # characters or bytes tried beyond the fewest
 
 
+@cache  # to build one costs more than to draw from it
 def of(kind: type[Record]) -> st.SearchStrategy[Any]:
     """Records of `kind`, whose fields range over all that their bounds allow (lengths excepted)."""
     return _strategy(types.type_info(kind))

@@ -45,19 +45,22 @@ class Keeper:
     ) -> None:
         """Map, renew and at the end unmap, until it is `wanted` no more. `pause` waits, and less where news come."""
         mapped: Port | None = None
+        found, missed = Mapped(), False
         try:
             while wanted():
-                wait, found = bounds.MAPPING_RETRY_MOST, Mapped()
+                wait = bounds.MAPPING_RETRY_MOST
                 try:
                     mapped, grant = await first_mapped([mapped] if mapped else ports)
-                    found = self._judged(mapped, grant)
+                    found, missed = self._judged(mapped, grant), False
                     if found.external:
-                        wait = max(grant.seconds / 2, bounds.MAPPING_RETRY)
+                        wait = min(max(grant.seconds / 2, bounds.MAPPING_RETRY), bounds.MAPPING_AGAIN)
                 except NoMapping as error:
                     log.info("no port is mapped: %s", error)
                     if mapped is not None:  # a router that started anew has forgotten, and knows it again soon
                         wait = bounds.MAPPING_RETRY
-                    mapped, found = None, Mapped(trouble=self._explained(error))
+                    if mapped is None or missed:  # one answer may be lost on the way, and what is mapped still stands
+                        mapped, found = None, Mapped(trouble=self._explained(error))
+                    missed = True
                 self._report(found)
                 await pause(wait)
         finally:

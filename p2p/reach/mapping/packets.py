@@ -28,13 +28,16 @@ class Reply:
 
 
 def pcp_map(nonce: bytes, client: str, port: int, external: int, seconds: int) -> bytes:
-    """Map `port` of `client`, best to `external`, for so long; 0 seconds: end the mapping."""
+    """Map `port` of `client`, best to `external`, for so long; 0 seconds: end the mapping.
+
+    An IPv6 one is mapped to itself: strangers are let through the router's firewall.
+    """
     return (
         struct.pack("!BBxxI", 2, _MAP, seconds)
         + _sixteen(client)
         + nonce
         + struct.pack("!BxxxHH", _TCP, port, external)
-        + _sixteen("0.0.0.0")
+        + _sixteen("::" if ":" in client else "0.0.0.0")
     )
 
 

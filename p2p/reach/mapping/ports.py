@@ -51,7 +51,7 @@ class Port(Protocol):
 
 
 class PcpPort:
-    """Over PCP, or, where the router is older, NAT-PMP."""
+    """Over PCP, or, where the router is older, NAT-PMP. An IPv6 port, which needs an IPv6 router, over PCP alone."""
 
     name = "PCP"
 
@@ -60,6 +60,7 @@ class PcpPort:
         self._nonce = secrets.token_bytes(packets.NONCE)
         self._external = port
         self._answers = False
+        self._is_six = ":" in own
 
     async def map(self) -> Grant:
         life = int(bounds.MAPPING_LIFE)
@@ -68,6 +69,8 @@ class PcpPort:
             reply = await self._ask(ask, lambda data: packets.read_pcp(data, self._nonce, self._port))
             if reply is not None and reply.result != packets.UNSUPPORTED_VERSION:
                 return self._granted(reply, reply.ip)
+        if self._is_six:
+            raise NoMapping(f"the router at {self.router} does not answer PCP")
         where = await self._ask(packets.natpmp_address(), packets.read_natpmp_address)
         if where is None:
             raise NoMapping(f"the router at {self.router} answers neither PCP nor NAT-PMP")
@@ -96,8 +99,11 @@ class PcpPort:
 
     async def _ask(self, packet: bytes, read: Callable[[bytes], Reply | None]) -> Reply | None:
         """Send until the router answers, a few times, each wait twice as long as the one before (RFC 6886)."""
-        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as udp:
+        family = trio.socket.AF_INET6 if self._is_six else trio.socket.AF_INET
+        with trio.socket.socket(family, trio.socket.SOCK_DGRAM) as udp:
             try:
+                if self._is_six:  # a router takes no word for any but its sender's address, and there are several
+                    await udp.bind((self._own, 0))
                 await udp.connect((self.router, self._server))  # so that nobody else's packets come
                 for turn in range(bounds.MAPPING_TRIES):
                     await udp.send(packet)

@@ -12,12 +12,14 @@ SCENARIOS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "laboratory": laboratory.run,
     "reach": reach.run,
     "closed": reach.closed,
+    "forgets": reach.forgets,
     "people": people.run,
     "quorum": quorum.run,
     "lan": pairs.lan,
     "pairs": pairs.every,
     "punched": pairs.punched,
     "six": six.run,
+    "pierced": six.pierced,
     "relay-dies": outages.one,
     "relays-down": outages.all_of_them,
     "weather": weather.run,
@@ -26,4 +28,4 @@ SCENARIOS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "ban": flood.ban,
 }
 
-WAITING = ("closed", "relays-down")  # those in which peers do next to nothing for minutes
+WAITING = ("closed", "forgets", "relays-down")  # those in which peers do next to nothing for minutes

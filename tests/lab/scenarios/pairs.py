@@ -8,9 +8,9 @@ from itertools import combinations
 from statistics import median
 
 from ..crew import Crew, crew, introduce, reserved
-from ..lean import Lean, Trouble
+from ..lean import EVERYWHERE, Lean, Trouble
 from ..needs import lacks_mapping
-from ..routers import MAPPING, Kind
+from ..routers import MAPPING, PORT, Kind
 from ..table import Row
 from ..world import Machine, World
 
@@ -84,20 +84,27 @@ def direct(a: Lean, b: Lean, within: float) -> float | None:
 
 def lan(quick: bool) -> Iterator[Row]:
     """Two peers in one LAN find each other without being told, and nobody else is up."""
+    yield _lan("a LAN pair meets by mDNS alone", quick, EVERYWHERE)
+    yield _lan("… in a LAN with IPv6 alone", quick, (f"/ip6/::/tcp/{PORT}",))
+
+
+def _lan(what: str, quick: bool, listen: Sequence[str]) -> Row:
     with World() as world, crew(world) as peers:
-        router = world.add_router(Kind.EASY, machines=2)
+        router = world.add_router(Kind.EASY, machines=2, v6=True)
         world.start()
+        if listen is not EVERYWHERE:
+            for machine in router.machines:
+                machine.network.ip("-4 addr flush scope global")
         times = []
         for _ in range(1 if quick else 3):
-            one, other = (peers.add(machine, mdns=True) for machine in router.machines)
+            one, other = (peers.add(machine, mdns=True, listen=listen) for machine in router.machines)
             for peer in (one, other):
                 peer.wait()
             times.append(direct(one, other, 15.0))
             for peer in (one, other):
                 peer.kill()
         shown = ", ".join("never" if t is None else f"{t:.1f}" for t in times)
-        held = all(t is not None and t <= 5 for t in times)
-        yield Row("a LAN pair meets by mDNS alone", f"{shown} s", "5 s", held)
+        return Row(what, f"{shown} s", "5 s", all(t is not None and t <= 5 for t in times))
 
 
 def punched(quick: bool) -> Iterator[Row]:

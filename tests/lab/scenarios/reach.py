@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from p2p import bounds
 
@@ -13,6 +13,7 @@ from ..needs import lacks_mapping
 from ..routers import MAPPING, Kind
 from ..table import Row
 from ..world import Router, World
+from .skipped import Skipped
 
 _SECONDS = 60.0
 _LIED_TO = 60.0  # seconds until everybody has asked both liars
@@ -112,7 +113,7 @@ def _told(private: list[Lean]) -> Row:
 def _mapped_again(router: Router, peer: Lean) -> Row:
     """A router that forgot what it mapped, as after a restart."""
     what = "a router forgets what it mapped on request"
-    router.stages[0].run("nft", "flush", "chain", "inet", "nat", "upnp_in")
+    router.flush_mapped()
     peer.ask("check")
     try:
         _, took = wait_for(lambda: _rules(router), "a mapping", _SECONDS)
@@ -161,3 +162,33 @@ def closed(quick: bool) -> Iterator[Row]:
             yield Row(what, str(error), aim, False)
             return
         yield Row(what, f"after {took:.0f} s, over relays {more:.1f} s later", aim, took + more <= bound)
+
+
+def forgets(_: bool) -> Iterator[Row]:
+    """A router forgets what it mapped on request: its peer has it mapped again, though nobody says a word."""
+    if lacks := lacks_mapping():
+        raise Skipped(f"this machine lacks {lacks[0]}")
+    bound = bounds.MAPPING_AGAIN + 30.0
+    with World() as world, crew(world) as peers:
+        machines = world.add_public(3)
+        router = world.add_router(Kind.MAPPING)
+        world.start()
+        peers.add_relays(machines)
+        peers.wait()
+        peer = peers.add(router.machines[0], port_mapping=True).wait()
+        wait_for(lambda: peer.status()["reach"]["state"] == "mapped", "a peer that is mapped", _SECONDS)
+        yield _forgotten("its table is flushed", router, peer, router.flush_mapped, bound)
+        yield _forgotten("it is switched off and on", router, peer, lambda: world.restart_mapping(router), bound)
+
+
+def _forgotten(how: str, router: Router, peer: Lean, forget: Callable[[], None], bound: float) -> Row:
+    what, aim = f"a router forgets what it mapped: {how}", f"mapped again within {bound:.0f} s"
+    forget()
+    if _rules(router):
+        return Row(what, "it forgot nothing", aim, False)
+    try:
+        _, took = wait_for(lambda: _rules(router), "a mapping", bound)
+        wait_for(lambda: peer.status()["reach"]["state"] == "mapped", "a peer that is mapped", _SECONDS)
+    except Trouble as error:
+        return Row(what, str(error), aim, False)
+    return Row(what, f"mapped again after {took:.0f} s, by itself", aim, took <= bound)

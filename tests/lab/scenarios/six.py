@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from ..crew import Crew, crew, introduce, reserved
-from ..lean import Lean, wait_for
+from ..lean import Lean, Trouble, wait_for
+from ..needs import lacks_mapping
 from ..routers import PORT, Kind
 from ..table import Row
-from ..world import Machine, World
+from ..world import Machine, Router, World
 from .pairs import DIRECT, direct
+from .skipped import Skipped
 
 _EVERYWHERE = (f"/ip6/::/tcp/{PORT}",)
 _SECONDS = 60.0
@@ -47,6 +49,39 @@ def run(quick: bool) -> Iterator[Row]:
         through = [pair.direct for pair in pairs if pair.direct is not None]
         figure = f"{len(through)} of {times}" + (f", after {median(through):.1f} s (median)" if through else "")
         yield Row("… the pair direct", figure, f"{times} of {times} within {DIRECT:.0f} s", len(through) == times)
+
+
+def pierced(_: bool) -> Iterator[Row]:
+    """A router's firewall keeps strangers from a machine's IPv6 address, until it is asked not to; and again after."""
+    if lacks := lacks_mapping():
+        raise Skipped(f"this machine lacks {lacks[0]}")
+    with World() as world, crew(world) as peers:
+        machines = world.add_public(4)
+        router = world.add_router(Kind.MAPPING, v6=True)
+        world.start()
+        behind = router.machines[0]
+        for machine in (*machines, behind):
+            machine.network.ip("-4 addr flush scope global")
+        for machine in machines:
+            peers.relays.append(_peer(peers, machine, relay=True))
+        peer = _peer(peers, behind, port_mapping=True)
+        peers.wait()
+        what, aim = "IPv6 alone, a firewall that PCP opens", f"mapped, {_SECONDS:.0f} s; closed after its end"
+        try:
+            _, took = wait_for(lambda: peer.status()["reach"]["state"] == "mapped", "a peer that is reached", _SECONDS)
+        except Trouble as error:
+            yield Row(what, f"{error}; {peer.status()['reach']['reason']}", aim, False)
+            return
+        reach, opened = peer.status()["reach"], _pinholes(router)
+        peer.end()
+        left = _pinholes(router)
+        figure = f"mapped at {', '.join(reach['confirmed'])} after {took:.0f} s, by {reach['mapping']}"
+        yield Row(what, f"{figure}; {'left open' if left else 'closed'} after its end", aim, opened and not left)
+
+
+def _pinholes(router: Router) -> bool:
+    """Whether the router lets anybody through its firewall on request."""
+    return "dport" in router.stages[-1].run("nft", "list", "chain", "inet", "filter", "upnp_forward")
 
 
 @dataclass

@@ -18,7 +18,7 @@ from node.attesting.configfs import find_configfs
 from node.attesting.dev import DevAttester
 from node.attesting.nsm import Nsm
 from node.attesting.service import Attesting
-from node.bounds import ATTEST_BURST, ATTEST_FRESH_MS, ATTEST_PAYER_BURST
+from node.bounds import ATTEST_BURST, ATTEST_FRESH_MS, ATTEST_PAYER_BURST, ATTEST_SECONDS
 from node.clock import now_ms
 from node.datadir import DataDir
 from node.signal import Signal
@@ -239,7 +239,7 @@ async def test_a_quote_that_nobody_would_take_is_not_shown(tmp_path: Any) -> Non
         await service.over(asks(), MODEL)
 
 
-async def test_an_attester_that_hangs_is_given_up(tmp_path: Any, autojump_clock: trio.testing.MockClock) -> None:  # noqa: ARG001
+async def test_an_attester_that_hangs_is_given_up(tmp_path: Any, mock_clock: trio.testing.MockClock) -> None:
     ending = threading.Event()
 
     class Hung(Switched):
@@ -248,9 +248,16 @@ async def test_an_attester_that_hangs_is_given_up(tmp_path: Any, autojump_clock:
             return super().quote(report_data)
 
     service = attesting(Models(), Hung(), DataDir(tmp_path))
-    try:
+
+    async def ask() -> None:
         with pytest.raises(RemoteError, match="took longer"):
             await service.over(asks(), MODEL)
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(ATTEST_SECONDS)
     finally:
         ending.set()
 

@@ -23,6 +23,7 @@ import trio
 from node.control import call_node
 from node.datadir import DataDir
 from node.keyfile import create_key
+from node.listening import LOOPBACK
 from node.local import keep_network
 from wire.keys import NodeKey
 from wire.network import Network
@@ -71,9 +72,9 @@ def _die_with_parent() -> None:
 
 
 def environment() -> dict[str, str]:
-    """Ours without any setting of hallmark's, and with room for all models of a test network."""
+    """Ours without any setting of hallmark's, on this machine alone, and with room for all models of a test network."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HALLMARK_")}
-    return kept | {"HALLMARK_MAX_MODELS": _MODELS_HELD}
+    return kept | {"HALLMARK_MAX_MODELS": _MODELS_HELD, "HALLMARK_LISTEN": LOOPBACK[0]}
 
 
 def launch(arguments: Sequence[str], stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:

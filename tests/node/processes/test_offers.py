@@ -10,6 +10,7 @@ from node.attempt import Answered, Question, attempt
 from node.bounds import OFFER_LAST_MS
 from node.clock import now_ms
 from node.config import Config
+from node.listening import LOOPBACK
 from node.opening import open_peer
 from node.peer import Peer
 from node.serving import run_here
@@ -25,7 +26,9 @@ from .town import Town
 
 
 async def test_prices_by_tier_what_proofs_cost_and_what_is_gone(town: Town, client: Peer) -> None:
-    config = Config(roles=("provider",), bootstraps=(town.a.address,), price=3, tier_price={"quorum": 7})
+    config = Config(
+        roles=("provider",), listen=LOOPBACK, bootstraps=(town.a.address,), price=3, tier_price={"quorum": 7}
+    )
     model, cid = town.model("logs"), town.cids["logs"]
     failure = None
     async with open_peer(town.desk(), config, serving=True) as peer:

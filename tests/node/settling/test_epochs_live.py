@@ -11,6 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from node.config import Config
+from node.listening import LOOPBACK
 from node.opening import open_peer
 from node.operations.epochs import claim, list_epochs, show_epoch
 from node.peer import Peer
@@ -197,7 +198,7 @@ async def test_a_wrong_root_is_challenged_cancelled_and_its_signers_slashed(tmp_
         await hand_over(honest, honest, deal.file)
         epoch = await place.earn(50_000)
         directory = settle_in(tmp_path / "cheat", cheats.keys[0], place.network)
-        config = Config(roles=("hub",), bootstraps=honest.host.addresses)
+        config = Config(roles=("hub",), listen=LOOPBACK, bootstraps=honest.host.addresses)
         async with open_peer(directory, config, serving=True) as cheat:
             await town.forward(20)
             await soon(lambda: _ended(place, epoch), "the next epoch")
@@ -278,7 +279,9 @@ async def test_an_epoch_whose_settlers_are_gone_is_settled_by_those_of_a_later_o
             await sender.send("open", town.spec.epochs, "Epochs", "open")  # with the two as its settlers
         await register(town, newcomer, town.account(3), SETTLER, 10 * BOND)
         directory = settle_in(tmp_path / "newcomer", newcomer, place.network)
-        async with open_peer(directory, Config(roles=("settler",)), serving=True, account=town.account(3)) as peer:
+        async with open_peer(
+            directory, Config(roles=("settler",), listen=LOOPBACK), serving=True, account=town.account(3)
+        ) as peer:
             await served(peer)
 
             async def is_open() -> bool:

@@ -12,6 +12,7 @@ import trio
 
 from node.config import Config
 from node.datadir import DataDir
+from node.listening import LOOPBACK
 from node.local import keep_network
 from node.networkfile import new_network
 from node.opening import open_peer
@@ -102,7 +103,7 @@ async def village(place: Path, settlers: int = 3, epoch: int = 20, up: int | Non
         peers: list[Peer] = []
         for i, key in enumerate(keys[:up]):
             bootstraps = (peers[0].host.addresses[0],) if peers else ()
-            config = Config(roles=("settler",), bootstraps=bootstraps)
+            config = Config(roles=("settler",), listen=LOOPBACK, bootstraps=bootstraps)
             directory = settle_in(place / f"settler-{i}", key, network)
             opening = open_peer(directory, config, serving=True, account=town.account(1 + i))
             peers.append(await stack.enter_async_context(opening))

@@ -134,3 +134,21 @@ async def test_a_stranger_sends_nobody_into_his_own_lan_or_to_a_name() -> None:
         assert await asker.find_providers(BLOB) == [victim]
         assert list(map(str, asker._whereabouts.of(victim))) == ["/ip4/127.9.0.1/tcp/9"]  # networks of the world here
         assert asker._whereabouts.vouched(victim) == []  # and that is told to nobody
+
+
+async def test_an_id_without_end_is_left_out() -> None:
+    """As text, one of 60 KB takes seconds, in which nothing else would happen."""
+    named = Message.Peer(id=b"\xff" * 60_000, addrs=[Multiaddr("/ip4/127.9.0.1/tcp/9").to_bytes()])
+    answer = Message(type=Message.GET_PROVIDERS, key=BLOB, providerPeers=[named], closerPeers=[named])
+
+    async def lies(stream: INetStream) -> None:
+        await stream.write(encode_varint_prefixed(answer.SerializeToString()))
+        await trio.sleep_forever()
+
+    async with peer("127.1.0.1") as asker, peer("127.2.0.1") as liar:
+        await until(lambda: OURS in liar._host.get_mux().get_protocols())
+        liar._host.set_stream_handler(OURS, lies)
+        await asker.connect([where(liar)])
+        began = trio.current_time()
+        assert await asker.find_providers(BLOB) == []
+        assert trio.current_time() - began < 2

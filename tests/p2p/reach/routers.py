@@ -37,6 +37,10 @@ class UdpRouter:
         if packet[0] == 2 and not self.old:
             (wanted,) = struct.unpack("!I", packet[4:8])
             internal, external = struct.unpack("!HH", packet[40:44])
+            if packet[8:20] != b"\x00" * 10 + b"\xff\xff":  # an IPv6 port is let through as it is
+                self._map(internal, internal, wanted)
+                head = struct.pack("!BBxBII12x", 2, 0x81, self.refuses, min(wanted, self.life), 1)
+                return head + packet[24:40] + struct.pack("!HH", internal, internal) + packet[8:24]
             external = self._map(internal, external or 40000, wanted)
             head = struct.pack("!BBxBII12x", 2, 0x81, self.refuses, min(wanted, self.life), 1)
             return (
@@ -64,10 +68,11 @@ class UdpRouter:
         return external
 
     @contextmanager
-    def running(self) -> Iterator[int]:
+    def running(self, host: str = "127.0.0.1") -> Iterator[int]:
         """Serve; the UDP port."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as udp:
+            udp.bind((host, 0))
 
             def serve() -> None:
                 while True:
@@ -83,7 +88,7 @@ class UdpRouter:
             try:
                 yield udp.getsockname()[1]
             finally:
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+                with socket.socket(family, socket.SOCK_DGRAM) as end:
                     end.sendto(b"", udp.getsockname())
                 thread.join()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv4Address
 
 import pytest
 import trio
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from p2p import bounds
 from p2p.reach.lan import Lan
 from p2p.reach.mdns import Answerer, Heard, question
+from p2p.reach.multicast import Voice
 from p2p.reach.places import ip_of
 from tests.p2p.test_host import until
 from wire.keys import NodeKey
@@ -55,7 +57,7 @@ class Meetings:
 
     def __init__(self, peer_id: str, network: str, address: str) -> None:
         self.met: list[tuple[str, tuple[str, ...]]] = []
-        self.lan = Lan(peer_id, network, lambda: ["127.0.0.1"], lambda: [address], self._meet)
+        self.lan = Lan(peer_id, network, lambda: [Voice(IPv4Address("127.0.0.1"), 0)], lambda: [address], self._meet)
 
     async def _meet(self, peer_id: str, addresses: object) -> None:
         await trio.lowlevel.checkpoint()

@@ -167,6 +167,51 @@ def test_a_mapping_is_public_only_once_it_was_dialled() -> None:
     assert it.confirmed == ()
 
 
+SIX = "/ip6/2001:4860::7/tcp/4001"
+
+
+def meet_six(it: ReachMachine, peers: int) -> None:
+    """Peers with IPv6 addresses, each in a /32 of its own."""
+    it.meets({f"s{n}": ip_address(f"2a0{n}::1") for n in range(1, peers + 1)}, 0.0)
+
+
+def test_a_firewall_is_asked_for_a_pinhole_when_others_came_up_against_it_and_believed_when_they_no_longer_do() -> None:
+    it = machine(SIX, maps=True)
+    meet_six(it, 4)
+    assert not it.wants_pinhole()  # nobody has tried yet
+    poll(it, 10.0)
+    assert it.wants_pinhole()
+    it.pierces(Mapped(SIX, "PCP, router fe80::1%eth0"), 11.0)
+    assert it.confirmed == ()
+    poll(it, 15.0, reached={SIX})
+    found = it.found(15.0)
+    assert (found.state, found.confirmed, found.mapping) == (Reach.MAPPED, (SIX,), "PCP, router fe80::1%eth0")
+    assert it.needs_pinhole  # it is kept for as long as it is good for something
+
+
+def test_no_router_is_asked_for_a_pinhole_that_nothing_needs() -> None:
+    open_one = machine(SIX, maps=True)
+    meet_six(open_one, 4)
+    poll(open_one, 10.0, reached={SIX})
+    assert not open_one.wants_pinhole()
+    assert open_one.found(10.0).state is Reach.PUBLIC
+    local = machine("/ip6/fd00::7/tcp/4001", maps=True)  # nothing that a stranger could dial
+    off = machine(SIX)
+    for it in (local, off):
+        meet_six(it, 4)
+        poll(it, 10.0)
+        assert not it.wants_pinhole()
+
+
+def test_a_firewall_that_opens_nothing_is_told_as_the_reason() -> None:
+    it = machine(SIX, maps=True)
+    meet_six(it, 4)
+    poll(it, 10.0)
+    it.pierces(Mapped(trouble="the router at fe80::1%eth0 does not answer PCP"), 11.0)
+    assert it.found(11.0).state is Reach.PRIVATE
+    assert "fe80::1%eth0 does not answer PCP" in it.found(11.0).reason
+
+
 def test_a_router_that_forgot_what_it_mapped_is_asked_once_before_the_address_is_given_up() -> None:
     it, mapped = machine(HOME, maps=True), Mapped(OUTSIDE, "PCP, router 192.168.1.1")
     meet(it, 4)

@@ -3,6 +3,7 @@
 # ruff: noqa: ARG001 — pytest-trio takes the clock that a test names
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ from trio.testing import MockClock
 
 from p2p import bounds
 from p2p.reach.mapping import packets
-from p2p.reach.mapping.gateway import default_gateway
+from p2p.reach.mapping.gateway import default_gateway, default_gateway6
 from p2p.reach.mapping.keeping import Keeper, first_mapped
 from p2p.reach.mapping.ports import Grant, NoMapping, PcpPort, UpnpPort
 from p2p.reach.places import Places
@@ -38,6 +39,19 @@ async def test_a_port_is_mapped_and_unmapped_over_pcp_or_what_was_before_it(old:
         assert (await port.map()).port == 4001
         await port.unmap()
         assert router.mapped == {}
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_an_ipv6_firewall_is_opened_and_closed_over_pcp_alone() -> None:
+    router = UdpRouter()
+    with router.running("::1") as server:
+        port = PcpPort("::1", "::1", 4001, server)
+        assert await port.map() == Grant("::1", 4001, 3600.0)  # the address is ours, and stays so
+        assert router.mapped == {4001: 4001}
+        await port.unmap()
+        assert router.mapped == {}
+    with UdpRouter(old=True).running("::1") as server, pytest.raises(NoMapping, match="::1 does not answer PCP"):
+        await PcpPort("::1", "::1", 4001, server).map()
 
 
 async def test_a_router_that_refuses_or_says_nothing_is_named() -> None:
@@ -144,10 +158,17 @@ async def test_one_protocol_at_a_time_is_asked_and_nothing_is_left_at_the_end(au
 
 
 async def test_a_lease_is_renewed_at_half_its_life(autojump_clock: MockClock) -> None:
-    port = FakePort("PCP", seconds=600)
-    told = await keep_for(1000, port)
-    assert port.times == 4  # at 0, 300, 600 and 900
+    port = FakePort("PCP", seconds=200)
+    told = await keep_for(350, port)
+    assert port.times == 4  # at 0, 100, 200 and 300
     assert len(set(told[:-1])) == 1
+
+
+async def test_a_long_lease_is_renewed_often_for_routers_forget(autojump_clock: MockClock) -> None:
+    for more, times in ((-1, 1), (2, 2)):
+        port = FakePort("PCP", seconds=7200)
+        await keep_for(bounds.MAPPING_AGAIN + more, port)
+        assert port.times == times
 
 
 async def test_a_router_that_forgot_us_is_asked_again_and_the_loss_is_told(
@@ -156,11 +177,22 @@ async def test_a_router_that_forgot_us_is_asked_again_and_the_loss_is_told(
     port = FakePort("PCP", seconds=600)
 
     def outage(at: float) -> None:
-        port.willing = not 200 < at < 310
+        port.willing = not 200 < at < 270
 
-    told = await keep_for(900, port, then=outage)
-    assert [bool(each.external) for each in told[:3]] == [True, False, True]
-    assert "PCP refuses" in told[1].trouble
+    told = await keep_for(300, port, then=outage)  # asked at 0, 120, 240 and, in haste, 260 and 280
+    assert [bool(each.external) for each in told[:5]] == [True, True, True, False, True]
+    assert "PCP refuses" in told[3].trouble
+
+
+async def test_one_lost_answer_costs_no_mapping(autojump_clock: MockClock) -> None:
+    port = FakePort("PCP", seconds=600)
+
+    def lost(at: float) -> None:
+        port.willing = not 230 < at < 250
+
+    told = await keep_for(300, port, then=lost)
+    assert port.times == 3
+    assert all(each.external for each in told[:-1])
 
 
 @pytest.mark.parametrize(
@@ -206,3 +238,20 @@ def test_the_default_router_is_read_from_the_systems_table(tmp_path: Path) -> No
     table.write_text("nonsense\nmore nonsense\n")
     assert default_gateway(table) == ""
     assert default_gateway(tmp_path / "none") == ""
+
+
+def test_the_default_router_of_ipv6_is_read_with_its_interface(tmp_path: Path) -> None:
+    table, zero = tmp_path / "ipv6_route", "0" * 32
+    near, world = "fe80" + "0" * 27 + "1", "20014860" + "0" * 23 + "1"
+    table.write_text(
+        f"{world[:16]}{'0' * 16} 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth0\n"
+        f"{zero} 00 {zero} 00 {world} 00000400 00000001 00000000 00000003    wlan0\n"
+        f"{zero} 00 {zero} 00 {near} 00000100 00000001 00000000 00000003     eth0\n"
+        f"{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n"
+    )
+    assert default_gateway6(table) == "fe80::1%eth0"
+    table.write_text(f"{zero} 00 {zero} 00 {world} 00000400 00000001 00000000 00000003    wlan0\n")
+    assert default_gateway6(table) == "2001:4860::1"
+    table.write_text("nonsense\n")
+    assert default_gateway6(table) == ""
+    assert default_gateway6(tmp_path / "none") == ""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
+from libp2p.abc import INetConn
+from libp2p.peer.id import ID
+from libp2p.rcmgr import Direction
 
-from p2p import bounds, fetch_blob, serve_blobs
-from p2p.addresses import parse_peer
+from p2p import Host, bounds, fetch_blob, serve_blobs
+from p2p.addresses import Multiaddr, parse_peer
 from p2p.blobs.uploads import Uploads
 from p2p.relay.limits import Limits
 from wire.blob import AskOutline
 from wire.errors import RemoteError
 
 from ..test_blobs import BLOB, SIZE, Store
-from ..test_host import ASK, LOOPBACK, ask, until
+from ..test_host import ASK, LOOPBACK, ask, echo, until
 from .town import Doomed, a_client, a_relay, behind, circuits, is_relayed
 
 
@@ -146,3 +151,76 @@ async def test_a_relayed_connection_that_only_stands_by_is_closed_in_the_end(mon
         limits: Limits = relay._ways.relay._limits
         await until(lambda: not limits.summary(trio.current_time()).circuits)
         await ask(client, server.peer_id)
+
+
+async def test_of_two_direct_connections_both_sides_keep_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a hole is punched while the other side dials: whichever came first, the smaller id's dial stays."""
+    monkeypatch.setattr(bounds, "SURPLUS", 0.5)
+    monkeypatch.setattr(bounds, "POOL_IDLE", 0.1)
+    async with a_client(listen=LOOPBACK) as one, a_client(listen=LOOPBACK) as two:
+        hosts = sorted((one, two), key=lambda host: parse_peer(host.peer_id).to_bytes())
+        for host in hosts:
+            host.handle("echo", echo)
+        for first, second in (hosts, hosts[::-1]):
+            await dial(first, second)
+            await dial(second, first)
+            await until(lambda: all(len(connections(*pair)) == 2 for pair in (hosts, hosts[::-1])))
+            async with first.exchange(second.peer_id, "echo") as channel:  # which is at home on the one that stays
+                await until(lambda: all(len(connections(*pair)) == 1 for pair in (hosts, hosts[::-1])))
+                await channel.send(ASK)
+                assert await channel.receive(AskOutline, timeout=5) == ASK
+            (ours,), (theirs,) = connections(*hosts), connections(*hosts[::-1])
+            assert (ours.direction, theirs.direction) == (Direction.OUTBOUND, Direction.INBOUND)
+            await ask(hosts[0], hosts[1].peer_id)
+            await ask(hosts[1], hosts[0].peer_id)
+            await hosts[0]._swarm.close_peer(parse_peer(hosts[1].peer_id))
+            await until(lambda: not any(connections(*pair) for pair in (hosts, hosts[::-1])))
+
+
+async def test_a_needless_connection_stays_while_an_exchange_runs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "SURPLUS", 0.2)
+    monkeypatch.setattr(bounds, "POOL_IDLE", 0.1)
+    async with a_client(listen=LOOPBACK) as one, a_client(listen=LOOPBACK) as two:
+        small, large = sorted((one, two), key=lambda host: parse_peer(host.peer_id).to_bytes())
+        small.handle("echo", echo)
+        await dial(large, small)
+        async with large.exchange(small.peer_id, "echo") as channel:
+            await dial(small, large)
+            looks = seen_by_housekeeping(large, monkeypatch)
+            await until(lambda: len(looks) >= 30)  # three times as many as a connection at rest is given
+            assert len(connections(large, small)) == 2
+            await channel.send(ASK)
+            assert await channel.receive(AskOutline, timeout=5) == ASK
+        await until(lambda: len(connections(large, small)) == 1)
+
+
+async def test_connections_that_one_side_dialled_are_left_alone() -> None:
+    """A peer holds one to its relay that leaves from the port it listens on, beside another: both are wanted."""
+    async with a_client(listen=LOOPBACK) as one, a_client(listen=LOOPBACK) as two:
+        for _ in range(2):
+            await dial(one, two)
+        await until(lambda: len(connections(two, one)) == 2)
+        assert one._swarm.surplus(parse_peer(two.peer_id)) == two._swarm.surplus(parse_peer(one.peer_id)) == []
+
+
+async def dial(host: Host, other: Host) -> None:
+    """One more connection, whatever stands."""
+    await host._swarm.dial_addr(Multiaddr(other.addresses[0].partition("/p2p/")[0]), parse_peer(other.peer_id))
+
+
+def connections(host: Host, other: Host) -> list[Any]:
+    """Those that stand from `host` to `other`."""
+    return [c for c in host._swarm.get_connections(parse_peer(other.peer_id)) if not c.is_closed]
+
+
+def seen_by_housekeeping(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[ID]:
+    """Grows with each look that its housekeeping takes at a peer's connections."""
+    looks: list[ID] = []
+    surplus = host._swarm.surplus
+
+    def look(peer: ID) -> list[INetConn]:
+        looks.append(peer)
+        return surplus(peer)
+
+    monkeypatch.setattr(host._swarm, "surplus", look)
+    return looks

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import trio
+from libp2p.abc import INetStream
+from libp2p.custom_types import TProtocol
 
 from p2p import Host, bounds, open_host
 from p2p.addresses import parse_peer
@@ -149,6 +151,27 @@ async def test_streams_that_never_say_what_they_are_for_end_in_time(monkeypatch:
             await until(lambda: len(server._host.slots) >= before + 30)
             await ask_soon(client, server)
             await until(lambda: len(server._host.slots) < before + 30)
+
+
+async def test_a_flood_of_streams_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "STREAM_RATE", 50.0)
+    monkeypatch.setattr(bounds, "STREAM_BURST", 20.0)
+    begun: list[float] = []
+
+    async def note(_: INetStream) -> None:
+        begun.append(trio.current_time())
+
+    lines = b"".join(bytes([len(line) + 1]) + line + b"\n" for line in (b"/multistream/1.0.0", b"/test/note"))
+    async with served() as (server, client), secured(server, "127.0.5.1") as session:
+        server._host.set_stream_handler(TProtocol("/test/note"), note)
+        began = trio.current_time()
+        for number in range(1, 121, 2):
+            await session.write(Header(Kind.DATA, SYN, number, len(lines)).encode() + lines)
+        await ask_soon(client, server)
+        await until(lambda: len(begun) == 60)
+    late = [at - began for at in begun]
+    assert all(at >= (n + 1 - 20) / 50 - 0.05 for n, at in enumerate(late))
+    assert late[-1] >= 0.7
 
 
 async def test_peers_with_many_streams_give_way_to_those_with_few(monkeypatch: pytest.MonkeyPatch) -> None:

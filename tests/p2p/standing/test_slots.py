@@ -23,6 +23,21 @@ def test_few_peers_with_all_the_streams_keep_nobody_out() -> None:
 
 
 @settings(max_examples=30)
+@given(st.lists(st.floats(0, 0.05), max_size=300), st.sampled_from([0.0, 5.0]))
+def test_who_opens_streams_without_end_waits_and_nobody_else_does(pauses: list[float], rest: float) -> None:
+    slots, begun, now = Slots(), list[float](), 0.0
+    for _ in range(int(bounds.STREAM_BURST)):
+        assert slots.wait("flooder", now) < 1e-9
+    for pause in pauses:
+        now += pause
+        begun.append(now + slots.wait("flooder", now))
+        assert slots.wait("honest", now) == 0
+    assert begun == sorted(begun)
+    assert all(at >= (n + 1) / bounds.STREAM_RATE - 1e-9 for n, at in enumerate(begun))
+    assert slots.wait("flooder", now + rest + bounds.STREAM_BURST / bounds.STREAM_RATE + 1) == 0
+
+
+@settings(max_examples=30)
 @given(steps=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 300), st.booleans()), max_size=30))
 def test_bounds_hold_after_any_history(steps: list[tuple[str, int, bool]]) -> None:
     slots, held = Slots(), list[Slot]()
