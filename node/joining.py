@@ -58,6 +58,17 @@ def failures_of(peer: Peer) -> list[str]:
     return seeds + peer.host.awaited() + met[:SHOWN] + more
 
 
+def has_fellows(peer: Peer) -> bool:
+    """Whether somebody is connected who is of this network, as it said."""
+    return any(peer.host.is_fellow(one.peer_id) for one in peer.host.connected())
+
+
+def strangers(peer: Peer) -> list[str]:
+    """The networks of those who are connected, where all have said which, and none is ours."""
+    served = [peer.host.networks_of(one.peer_id) for one in peer.host.connected()]
+    return sorted({name for names in served for name in names}) if all(served) and not has_fellows(peer) else []
+
+
 def invite(peer: Peer) -> str:
     """The command with which another peer joins by this one; it has to be one that has addresses."""
     network = peer.local.directory.networks / f"{peer.network.name}.toml"

@@ -90,7 +90,8 @@ def initialise(directory: DataDir, network_file: Path | None) -> tuple[NodeKey, 
     if network is None and (added := sorted(directory.networks.glob("*.toml"))):
         return key, added[0]
     if network is None:
-        network = new_network("home", [key.peer_id])
+        # Two that never heard of each other may stand in one LAN, and must not take each other for their own.
+        network = new_network(f"home-{key.address.hex()[:6]}", [key.peer_id])
     return key, keep_network(directory, network)
 
 

@@ -17,7 +17,7 @@ from .config import Config
 from .control import Emit, serve_control
 from .datadir import DataDir
 from .errors import Exit
-from .joining import failures_of, invite
+from .joining import failures_of, has_fellows, invite, strangers
 from .opening import open_peer
 from .operations import CHAINED, LOCAL, load_all, run_chained, run_local, run_networked
 from .peer import Peer
@@ -124,14 +124,18 @@ def _outcome(met: Mapping[str, Any] | None) -> tuple[Any, ...]:
 
 
 async def _tell_company(peer: Peer, on_event: Callable[[dict[str, Any]], None]) -> None:
-    """Once: that a first peer was found, or who was tried in vain, and then that one was found after all."""
+    """That a first peer was found; before that, once, who was tried in vain, and that those found are strangers."""
     with trio.move_on_after(ALONE_SECONDS):
         while not peer.host.connected() and peer.host.is_joining():  # noqa: ASYNC110 — the host tells nobody
             await trio.sleep(LOOK_SECONDS)
     if not peer.host.connected():
         on_event({"event": "alone", "failures": failures_of(peer)})
-        while not peer.host.connected():  # noqa: ASYNC110 — as above
-            await trio.sleep(LOOK_SECONDS)
+    told = False
+    while not has_fellows(peer):
+        if (networks := strangers(peer)) and not told:
+            told = True
+            on_event({"event": "strangers", "networks": networks})
+        await trio.sleep(LOOK_SECONDS)
     on_event({"event": "joined", "peers": len(peer.host.connected())})
 
 

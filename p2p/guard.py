@@ -73,7 +73,12 @@ class SafeHost(BasicHost):
 
     def is_of(self, network: Network, peer_id: ID) -> bool:
         """Whether the peer said that it serves protocols of this network."""
-        return any(protocol.startswith(f"/hallmark/{network.name}/") for protocol in self.speaks(peer_id))
+        return network.name in self.networks_of(peer_id)
+
+    def networks_of(self, peer_id: ID) -> list[str]:
+        """The names of the networks whose protocols the peer said that it serves."""
+        parts = [protocol.split("/") for protocol in self.speaks(peer_id)]
+        return sorted({part[2] for part in parts if len(part) > 3 and part[1] == "hallmark"})
 
     async def tell(self, connection: INetConn) -> None:
         """Tell a peer anew what we speak and where we are, as it holds over this connection."""

@@ -103,7 +103,7 @@ class Host:
                 options.ranges,
                 options.rendezvous_seeds,
                 self.connect,
-                self._is_of_network,
+                self.is_fellow,
                 self._contacts.expel,
                 lambda: [status.peer_id for status in self.connected()],
                 lambda: self.addresses,
@@ -142,6 +142,14 @@ class Host:
     def streams(self) -> int:
         """How many streams are open, with all peers together."""
         return self._contacts.streams()
+
+    def is_fellow(self, peer_id: str) -> bool:
+        """Whether the peer said that it serves protocols of this network; not, while it has said nothing yet."""
+        return self._host.is_of(self.network, ID.from_string(peer_id))
+
+    def networks_of(self, peer_id: str) -> list[str]:
+        """The names of the networks whose protocols the peer said that it serves."""
+        return self._host.networks_of(ID.from_string(peer_id))
 
     def learn(self, peer_id: str, addresses: Iterable[str]) -> None:
         """Remember where a peer may be reached, as its own signed record said, say; bad addresses are left out."""
@@ -285,7 +293,7 @@ class Host:
         self._on_moved()
 
     def _on_identified(self, peer_id: str) -> None:
-        if self._is_of_network(peer_id):
+        if self.is_fellow(peer_id):
             self._whereabouts.seen(peer_id, self._contacts.reached_at(peer_id))
         self._bootstrap.changed()
         self.discovery.heard_of(peer_id)
@@ -297,6 +305,3 @@ class Host:
         for peer, addresses in self._whereabouts.heard(bounds.BOOT_HEARD, self._random):
             if peer != self.peer_id and self._contacts.is_welcome(peer):
                 yield Candidate(peer, addresses, HEARD)
-
-    def _is_of_network(self, peer_id: str) -> bool:
-        return self._host.is_of(self.network, ID.from_string(peer_id))

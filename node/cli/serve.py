@@ -122,6 +122,9 @@ def _show(as_json: bool, event: dict[str, Any]) -> None:
         click.echo("Nobody of this network answers; it goes on trying:")
         for failure in event["failures"]:
             click.echo("  " + "\n    ".join(folded(failure, 4)))
+    elif event["event"] == "strangers":
+        click.echo(f"Whoever is connected is of another network: {', '.join(event['networks'])}")
+        click.echo("  Serve that one by its file, --network FILE, or give an address of this one, --bootstrap ADDRESS")
     elif event["event"] == "joined":
         click.echo(f"Joined: {counted(event['peers'], 'peer')} connected.")
     elif event["event"] == "money":

@@ -154,7 +154,9 @@ class TestInit:
         assert ran.code == 0
         assert key.peer_id in ran.out
         assert "Next: hallmark serve" in ran.out
-        network = load_network(home / "networks" / "home.toml")
+        (file,) = (home / "networks").glob("*.toml")
+        network = load_network(file)
+        assert network.name == f"home-{key.address.hex()[:6]}"
         assert [v.key for v in network.verifiers] == [key.public]
 
     def test_a_second_time_is_refused_and_changes_nothing(self, hallmark: Hallmark, home: Path) -> None:
@@ -237,8 +239,9 @@ class TestNetwork:
     def test_show_without_a_name_is_this_peer_s(self, hallmark: Hallmark, home: Path) -> None:
         hallmark("init")
         (shown,) = hallmark("network", "show", "--json").lines
-        assert (shown["name"], shown["file"]) == ("home", str(home / "networks" / "home.toml"))
-        assert hallmark("network", "show", "home").code == 0
+        (file,) = (home / "networks").glob("*.toml")
+        assert (shown["name"], shown["file"]) == (file.stem, str(file))
+        assert hallmark("network", "show", file.stem).code == 0
         assert hallmark("network", "show", "other").code == Exit.CONFIG
 
 

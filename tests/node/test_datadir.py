@@ -69,8 +69,8 @@ def test_a_file_in_its_place_is_a_sentence(tmp_path: Path) -> None:
 
 def test_a_new_peer_has_a_network_of_its_own(tmp_path: Path) -> None:
     directory = DataDir(tmp_path)
-    _, place = initialise(directory, None)
-    assert place == directory.networks / "home.toml"
+    key, place = initialise(directory, None)
+    assert place == directory.networks / f"home-{key.address.hex()[:6]}.toml"
     assert find_network(directory, "") == place
     with pytest.raises(CommandError, match="exists already"):
         initialise(directory, None)

@@ -35,7 +35,8 @@ Publish = Callable[..., SignedManifest]
 def publish(hallmark: Hallmark, home: Path) -> Publish:
     """Puts a model of somebody into the catalogue, with that publisher's word; of this peer into the store too."""
     assert hallmark("init").code == 0
-    rules, own = load_network(home / "networks" / "home.toml"), load_key(home / "node.key")
+    (file,) = (home / "networks").glob("*.toml")
+    rules, own = load_network(file), load_key(home / "node.key")
     said: dict[tuple[bytes, str], tuple[Named, ...]] = {}
 
     def publish(

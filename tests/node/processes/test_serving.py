@@ -38,7 +38,7 @@ def test_ready_then_one_signal_drains_and_ends_well(node: Node, number: signal.S
     assert ready["event"] == "ready"
     assert ready["peer_id"] == node.key.peer_id
     assert ready["roles"] == ["hub", "verifier"]
-    assert ready["network"] == "home"
+    assert ready["network"] == f"home-{node.key.address.hex()[:6]}"
     assert ready["addresses"]
     assert all(a.endswith(f"/p2p/{node.key.peer_id}") for a in ready["addresses"])
     control = node.directory.socket.stat()
@@ -82,6 +82,20 @@ def test_a_second_node_on_the_directory_is_told_who_has_it(node: Node) -> None:
     assert node.run("model", "ls").code == 0  # the first one, and its socket, are as they were
 
 
+def test_who_is_of_another_network_is_no_company(node: Node, tmp_path: Path) -> None:
+    node.start()
+    directory = DataDir(tmp_path / "second")
+    assert hallmark("init", directory=directory).code == 0  # and with it a network of its own
+    second = Node(directory, load_key(directory.key), ("hub",))
+    try:
+        second.start(node.address)
+        told = until(lambda: [e for e in second.events() if e["event"] == "strangers"], "that it met strangers")
+        assert told == [{"event": "strangers", "networks": [f"home-{node.key.address.hex()[:6]}"]}]
+        assert not [e for e in second.events() if e["event"] == "joined"]
+    finally:
+        second.kill()
+
+
 def test_commands_go_through_the_running_node(node: Node, tmp_path: Path) -> None:
     node.start()
     shown = node.run("id", "--json")
@@ -90,7 +104,7 @@ def test_commands_go_through_the_running_node(node: Node, tmp_path: Path) -> Non
     assert (models.code, models.json["models"]) == (0, [])
     alone = node.run("peers")
     assert alone.code == 6, alone.said
-    network = node.directory.networks / "home.toml"
+    (network,) = node.directory.networks.glob("*.toml")
     directory = DataDir(tmp_path / "second")
     assert hallmark("init", "--network", network, directory=directory).code == 0
     second = Node(directory, load_key(directory.key), ("hub",))
