@@ -84,7 +84,10 @@ def tellable(addresses: Iterable[str], places: Places, scope: Scope) -> list[str
 
 
 def expanded(listening: Iterable[Multiaddr], own: Iterable[str]) -> tuple[str, ...]:
-    """What this machine really listens on. `own`: its addresses, for 0.0.0.0 and ::; those of one link are left out."""
+    """What this machine really listens on, IPv4 first: the order of two listeners is by chance, and people read it.
+
+    `own`: its addresses, for 0.0.0.0 and ::; those of one link are left out.
+    """
     found: dict[str, None] = {}
     ours = [ip for text in own if (ip := read_ip(text)) is not None]
     for address in map(str, listening):
@@ -93,4 +96,4 @@ def expanded(listening: Iterable[Multiaddr], own: Iterable[str]) -> tuple[str, .
             continue
         hosts = [one for one in ours if one.version == ip.version] if ip.is_unspecified else [ip]
         found |= dict.fromkeys(written(host, port_of(address)) for host in hosts if not host.is_link_local)
-    return tuple(found)
+    return tuple(sorted(found, key=lambda address: address.startswith("/ip6/")))

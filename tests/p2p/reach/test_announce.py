@@ -18,7 +18,7 @@ from p2p.reach.announce import told
 from p2p.reach.machine import ReachMachine
 from p2p.reach.places import IP, Places, Scope, expanded, ip_of
 from p2p.standing.ranges import Ranges, wide_range_of
-from tests.p2p.test_blobs import NETWORK
+from tests.p2p.hosts import NETWORK
 from wire.keys import NodeKey
 
 from .networks import peers, where, wide
@@ -102,10 +102,11 @@ def test_wildcards_become_this_machines_own_addresses() -> None:
         "/ip4/127.0.0.1/tcp/4001",
         "/ip4/192.168.1.7/tcp/4001",
         "/ip4/192.0.2.1/tcp/4001",
+        "/ip4/127.0.0.1/tcp/1",
         "/ip6/::1/tcp/4002",
         "/ip6/2001:db8::7/tcp/4002",
-        "/ip4/127.0.0.1/tcp/1",
     )
+    assert expanded(listening[::-1], own)[-2:] == ("/ip6/::1/tcp/4002", "/ip6/2001:db8::7/tcp/4002")
 
 
 @settings(max_examples=60, deadline=None)
