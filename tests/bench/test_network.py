@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.simulation.network import __main__ as command
+from bench.simulation.network.kept import Kept
 from bench.simulation.network.page import page, plots
 from bench.simulation.network.replaying import one
 from bench.simulation.network.run import Limits, Result, Run, check
@@ -73,6 +75,27 @@ def test_a_check_that_breaks_ends_the_run_and_says_how_to_see_it_again(
     assert "calm, seed 3" in said
     assert "1 allowed" in said
     assert "--scenario 'calm' --peers 12 --seed 3" in said
+
+
+def test_a_run_that_was_interrupted_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ran(*names: str) -> list[str]:
+        options = ["network", "--peers", "12", "--processes", "1", "--keep-going", "--resume", str(tmp_path / "kept")]
+        monkeypatch.setattr(sys, "argv", [*options, *(word for name in names for word in ("--scenario", name))])
+        with suppress(SystemExit):  # a network that small breaks checks
+            command.main()
+        return [line for line in capsys.readouterr().out.splitlines() if " offers seen " in line]
+
+    first = ran("calm")
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "live", None)  # nothing is run
+        assert ran("calm") == first
+    assert ran("calm", "distant")[0] == first[0]
+    assert len((tmp_path / "kept").read_text().splitlines()) == 2
+    assert Kept(tmp_path / "kept").results(["calm"], 13, 1) == []  # another network's
+    (tmp_path / "kept").write_text((tmp_path / "kept").read_text().replace('"code":"', '"code":"0'))
+    assert Kept(tmp_path / "kept").results(["calm"], 12, 1) == []  # other code's
 
 
 def test_the_page_has_every_scenario_and_plots_that_can_be_read() -> None:

@@ -4,6 +4,7 @@ Half an hour of processor at 1,000 peers, shared by all cores. With `--peers 100
 only where `--out` says.
 
     python -m bench.simulation.network [--peers N] [--seed N] [--scenario NAME] [--out DIR] [--processes N] [--trace]
+        [--resume FILE]
 
 A check that breaks ends the run with status 1, and says how to see it again.
 """
@@ -14,11 +15,13 @@ import argparse
 import resource
 import sys
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
+from .kept import Kept
 from .page import page, plots, row
 from .replaying import one, replayed
-from .run import Failed, Result, check
+from .run import Failed, check
 from .scenarios import ALL, NAMED
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -35,15 +38,23 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=0, help="scenarios at once (default: one a core)")
     parser.add_argument("--trace", action="store_true", help="print every event; for one scenario")
     parser.add_argument("--keep-going", action="store_true", help="a check that breaks is told at the end")
+    parser.add_argument("--resume", type=Path, help="keep each result in this file, and run none again that it has")
     options = parser.parse_args()
     names = options.scenario or [scenario.name for scenario in ALL]
     if options.trace:
         print(row(one(names[0], options.peers, options.seed, trace=True)))
         return
-    results, broken = list[Result](), list[str]()
+    kept = Kept(options.resume) if options.resume else None
+    results = kept.results(names, options.peers, options.seed) if kept else []
+    left, broken = [name for name in names if name not in {one.scenario for one in results}], list[str]()
     try:
-        for result in replayed(names, options.peers, options.seed, options.processes, options.keep_going):
-            results.append(result)
+        for result in chain(
+            results.copy(), replayed(left, options.peers, options.seed, options.processes, options.keep_going)
+        ):
+            if result.scenario in left:
+                results.append(result)
+                if kept:
+                    kept.keep(result)
             print(row(result), flush=True)
             broken += [f"{result.scenario}: {text}" for text in check(result, NAMED[result.scenario].limits)]
     except Failed as failed:

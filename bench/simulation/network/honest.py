@@ -80,6 +80,7 @@ class Honest(Peer):
         self.known_relays: list[Honest] | None = None  # of the network file; None: it is not asked who is reached how
         self._sequence = 0
         self._life = 0  # how often it was switched on
+        self._since_us = 0  # when it was last
         self._looks_us: int | None = None
         self._met: dict[str, Contact] = {}
 
@@ -88,6 +89,7 @@ class Honest(Peer):
     def start(self) -> None:
         super().start()
         self._life += 1
+        self._since_us = self.world.clock.us
         self.board = Board()
         random = Random(f"mesh {self.world.seed} {self.index} {self._life}")
         self.guests = Guests(RANGES)
@@ -344,7 +346,7 @@ class Honest(Peer):
             return COPY_US
         self.mesh.admitted(sender, topic, id, data, rule.verdict, now)
         if rule is Rule.ACCEPTED:
-            self.measures.heard(id, busy + NEW_US)
+            self.measures.heard(id, busy + NEW_US, self._since_us)
             self.standing.credit(sender, now)
         return NEW_US
 

@@ -57,11 +57,11 @@ class Measures:
         if id in self.tracks:
             self.copies += 1
 
-    def heard(self, id: bytes, now_us: float) -> None:
-        """It was new there, and good."""
+    def heard(self, id: bytes, now_us: float, since_us: int) -> None:
+        """It was new, and good, to a peer that was switched on at `since_us`, which nothing could reach before."""
         track = self.tracks.get(id)
         if track is not None:
-            took = int(now_us) - track.message.said_us
+            took = int(now_us) - max(track.message.said_us, since_us)
             self.latencies.append(took)
             track.heard += 1
             track.late_us = max(track.late_us, took)

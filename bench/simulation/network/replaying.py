@@ -28,7 +28,7 @@ def replayed(names: Sequence[str], peers: int, seed: int, processes: int, keep_g
     """The results as they come, of so many scenarios at once (0: one a core)."""
     tasks = [(name, peers, seed, keep_going) for name in names]
     count = min(processes or os.cpu_count() or 1, len(tasks))
-    if count == 1:
+    if count <= 1:
         yield from map(_one, tasks)
         return
     with multiprocessing.get_context("spawn").Pool(count) as pool:
