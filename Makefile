@@ -11,12 +11,11 @@ demo: setup
 	@$(BIN)/hallmark demo
 
 ## all tests: ten minutes on two cores. Contracts as committed; with what `make javascript compiler` fetches, none is skipped
-# In as many processes as there are cores, at most four; PYTEST_XDIST_AUTO_NUM_WORKERS=1 for a machine with little memory.
+# In one process more than there are cores; PYTEST_XDIST_AUTO_NUM_WORKERS=1 for a machine with little memory.
 # `.venv/bin/pytest` is the same in one process. In the folders' order: by their number of tests, the few and long ones
 # with real peers would be left for the end.
 test: setup
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --max-worker-restart 0 --dist loadscope \
-		--no-loadscope-reorder
+	@$(BIN)/python -m pytest -n logical --max-worker-restart 0 --dist loadscope --no-loadscope-reorder
 
 ## this list
 help:

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypedDict
 
+from bench.networks import NETWORK
 from verify.teepolicy import ANYTHING
 from verify.tiers.tee import Occasion, check_attestation, dcap, nitro, nvidia, snp
 from wire.attestation import (
@@ -32,7 +33,6 @@ from wire.attestation import (
 from wire.canonical import encode
 from wire.keys import NodeKey
 from wire.modelset import path_of, root_of
-from wire.network import Network
 
 INTEL_AT, NITRO_AT, LATER = 1_752_000_000, 1_668_034_321, 1_700_000_000
 
@@ -89,16 +89,12 @@ def whole(rounds: int) -> Row:
     """Every check of the rung, over a set of 64 models; each round at another second, so that nothing is remembered."""
     provider, payer, attester = (NodeKey(bytes([n]) * 32) for n in (1, 2, 3))
     models = [bytes([n]) * 32 for n in range(64)]
-    network = Network(
-        name="bench", chain_id=1, contract=bytes(20), epoch=0, beacon=bytes(32), committee_size=1,
-        quorum_numerator=2, quorum_denominator=3,
-    )  # fmt: skip
     asked = Challenge(asker=payer.address, provider=provider.address, nonce=bytes(32), issued_ms=LATER * 1000)
     bound = Bound(key=provider.public, runtime=bytes(32), models=root_of(models))
-    data = bound.report_data(asked.digest(network.domain))
+    data = bound.report_data(asked.digest(NETWORK.domain))
     evidence = TeeEvidence(
         kind="dev",
-        challenge=sign_challenge(asked, payer, network.domain),
+        challenge=sign_challenge(asked, payer, NETWORK.domain),
         bound=bound,
         path=path_of(models, models[7]),
         quote=encode(sign_dev_quote(bytes(32), data, attester)),
@@ -108,7 +104,7 @@ def whole(rounds: int) -> Row:
 
     def check() -> None:
         occasion = Occasion(
-            network=network, provider=provider.address, payer=payer.address, model=models[7],
+            network=NETWORK, provider=provider.address, payer=payer.address, model=models[7],
             at_ms=(LATER + next(seconds)) * 1000, on_card=False,
         )  # fmt: skip
         assert all(c.ok for c in check_attestation(evidence, occasion, ANYTHING))

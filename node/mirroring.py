@@ -178,7 +178,8 @@ class Mirror:
         if fallen := tuple(copy.model for copy in self.copies.values() if not copy.stands):
             return Drop(fallen, "its publisher withdrew or replaced it")
         room = limit - used
-        if room < 0 and (gone := self._until(-room, self._least_wanted())):
+        heavy = [copy for copy in self._least_wanted() if copy.size]  # what frees nothing would come and go for ever
+        if room < 0 and (gone := self._until(-room, heavy)):
             return Drop(gone, f"{self.bound} is used up")
         for wanted in due:
             if wanted.size <= room:

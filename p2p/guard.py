@@ -15,6 +15,7 @@ import trio
 from libp2p.abc import IMuxedConn, INetConn, INetStream, INetwork, INotifee
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify_push.identify_push import ID_PUSH, identify_push_handler_for, push_identify_to_peer
+from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
 
 from wire.network import Network
@@ -113,6 +114,8 @@ class SafeHost(BasicHost):
                 await super()._swarm_stream_handler(net_stream)
             if scope.cancelled_caught:
                 await reset(net_stream)
+        except StreamError:  # its peer left in the middle of an answer of the library's, which lets that out
+            await reset(net_stream)
         except Exception:  # this is the fence: a peer's bytes may have provoked anything
             log.warning("a stream of %s (%s) failed", peer, net_stream.get_protocol(), exc_info=True)
             await reset(net_stream)

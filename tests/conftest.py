@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -38,17 +39,36 @@ def autojump_clock() -> MockClock:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process more than there are cores, at most five: half the time a test waits for a process or a socket."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else min(os.cpu_count() or 1, 4) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """What stays together when several processes share the tests: a file, and a folder's files that share a town."""
+    """What stays together when several processes share the tests: a file, and the files that share a network."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _scope(config.rootpath, nodeid.partition("::")[0])
+            return _scope(config.rootpath, nodeid)
 
     return Together(config, log)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The one that takes longest begins first, so that nobody waits for it in the end."""
+    items.sort(key=lambda item: not _scope(config.rootpath, item.nodeid).endswith("::Town"))
+
+
+def _scope(root: Path, nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    network = _network(root / file)
+    return f"{Path(file).parent}::{network}" if network else file
+
+
 @cache
-def _scope(root: Path, file: str) -> str:
-    return f"{Path(file).parent}/town" if "from .town import" in (root / file).read_text() else file
+def _network(file: Path) -> str | None:
+    """Which of its folder's networks a file's tests need: whoever runs one of them starts it."""
+    names = re.search(r"from \.town import (.*)", file.read_text())
+    return next((name for name in ("Town", "Fort") if names and name in names[1].split(", ")), None)

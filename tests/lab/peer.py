@@ -22,26 +22,17 @@ from typing import Any
 
 import trio
 
+from bench.networks import bare_network
 from p2p import Admission, Channel, Host, Uploads, bounds, fetch_blob, open_host, serve_blobs
-from wire.blob import AskOutline, Outline, outline_of
+from tests.p2p.blobs.memory import MemoryStore
+from wire.blob import AskOutline, outline_of
 from wire.bounds import CHUNK
 from wire.cid import content_hash
 from wire.errors import RemoteError
 from wire.keys import NodeKey
-from wire.manifest import SignedManifest
-from wire.network import Network
 from wire.reach import AskDialBack, DialBackReply, DialBackTaken, DialledBack, DialOutcome, DialTried
 
-NETWORK = Network(
-    name="lab",
-    chain_id=1,
-    contract=bytes(20),
-    epoch=0,
-    beacon=bytes(32),
-    committee_size=1,
-    quorum_numerator=2,
-    quorum_denominator=3,
-)
+NETWORK = bare_network("lab")
 
 
 @dataclass
@@ -61,42 +52,16 @@ class Settings:
     check_every: float = 0.0  # seconds between two questions to others whether they reach us; 0: as usual
 
 
-class Bulk:
-    """A store in memory. The blob of a size is the same everywhere, so whoever is asked to hold it does."""
-
-    def __init__(self) -> None:
-        self._outlines: dict[bytes, Outline] = {}
-        self._chunks: dict[bytes, bytes] = {}
+class Bulk(MemoryStore):
+    """The blob of a size is the same everywhere, so whoever is asked to hold it does."""
 
     def fill(self, size: int) -> bytes:
         """Hold the blob of that size; its name."""
         pieces = [content_hash(i.to_bytes(4, "big")) * (CHUNK // 32) for i in range(size // CHUNK)]
-        self._chunks |= {content_hash(piece): piece for piece in pieces}
+        self.chunks |= {content_hash(piece): piece for piece in pieces}
         outline = outline_of(pieces)
-        self._outlines[outline.hash()] = outline
+        self.outlines[outline.hash()] = outline
         return outline.hash()
-
-    def manifest(self, model: bytes) -> SignedManifest | None:  # noqa: ARG002 — it has none
-        return None
-
-    def outline(self, blob: bytes) -> Outline | None:
-        return self._outlines.get(blob)
-
-    def chunk(self, digest: bytes) -> bytes | None:
-        return self._chunks.get(digest)
-
-    def missing(self, outline: Outline) -> list[int]:
-        return [i for i in range(outline.count) if outline.chunk(i) not in self._chunks]
-
-    async def put_outline(self, outline: Outline) -> None:
-        await trio.lowlevel.checkpoint()
-        self._outlines[outline.hash()] = outline
-
-    async def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        await trio.lowlevel.checkpoint()
-        for digest, data in chunks:
-            assert content_hash(data) == digest
-            self._chunks[digest] = data
 
 
 def blob_of(size: int) -> bytes:

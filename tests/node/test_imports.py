@@ -60,13 +60,15 @@ def test_help_loads_no_command() -> None:
         ("id", 0, NETWORK | STORE | LARGE | {"trio", "rich", "engine", "storage"}),
         ("config show", 0, NETWORK | STORE | LARGE | {"trio", "storage"}),
         ("petname ls", 0, NETWORK | STORE | LARGE | {"trio", "engine", "storage"}),
-        ("network show home", 0, NETWORK | STORE | LARGE),
+        ("network show NETWORK", 0, NETWORK | STORE | LARGE),
         ("verify node.key", 8, NETWORK | STORE | LARGE | {"rich"}),
         ("store stat --json", 0, {"libp2p", "rich"} | LARGE),
         ("model ls --json", 0, {"libp2p", "rich"} | LARGE),
     ],
 )
 def test_a_command_without_the_network_loads_none(made: DataDir, words: str, code: int, unneeded: set[str]) -> None:
+    (network,) = made.networks.iterdir()
+    words = words.replace("NETWORK", network.stem)
     ended = subprocess.run(command(words, made), cwd=made.path, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == code, ended.stderr
     assert not loaded(ended.stderr) & unneeded

@@ -171,7 +171,7 @@ class Heard(RuleBasedStateMachine):
         super().__init__()
         self.one = Offering(every=self.EVERY, life=self.LIFE, pause=self.PAUSE, burst=self.BURST, most=self.MOST)
         self.now = START
-        self.rate = Rates(1 / self.PAUSE, self.BURST)
+        self.rate = Rates(1 / self.PAUSE, self.BURST + 1e-6)  # as exact as floats are
         self.held: dict[bytes, Offer] = {}
         self.since: dict[bytes, float] = {}  # since when it is held as it is
         self.believed: dict[bytes, tuple[int, float]] = {}  # its price, and until when
@@ -184,7 +184,7 @@ class Heard(RuleBasedStateMachine):
 
     def talk(self, seconds: float) -> None:
         for at, word in said_until(self.one, self.now, self.now + seconds):
-            assert self.rate.take("author", at + 1e-6)
+            assert self.rate.take("author", at)
             model_, price = word.offer.model, int(word.offer.price)
             assert (model_ in self.held) != word.last
             self.believed[model_] = (price, at + (self.LAST if word.last else self.LIFE))

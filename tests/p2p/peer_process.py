@@ -13,8 +13,8 @@ import trio
 from p2p import Admission, Uploads, open_host, serve_blobs
 from wire.keys import NodeKey
 
-from .test_blobs import BLOB, NETWORK, Store
-from .test_host import echo
+from .blobs.made import BLOB, Store
+from .hosts import NETWORK, echo
 
 
 def say(**what: object) -> None:

@@ -13,8 +13,7 @@ from p2p import bounds, open_host
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
-from .test_blobs import NETWORK
-from .test_host import LOOPBACK, two, until
+from .hosts import LOOPBACK, NETWORK, two, until
 
 
 def sockets() -> set[str]:

@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import trio
 import trio.lowlevel
+from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 
-from p2p import Host, bounds, open_host
+from p2p import bounds, open_host
 from p2p.addresses import parse_peer
 from p2p.streams import Channel
 from wire.blob import AskOutline
 from wire.errors import ErrorCode, RemoteError
 from wire.keys import NodeKey
 
-from .test_blobs import NETWORK
-
-ASK = AskOutline(blob=bytes(32))
-LOOPBACK = ["/ip4/127.0.0.1/tcp/0"]
-
-
-async def echo(channel: Channel) -> None:
-    await channel.send(await channel.receive(AskOutline, timeout=5))
-
-
-async def ask(host: Host, peer: str, protocol: str = "echo") -> None:
-    async with host.exchange(peer, protocol) as channel:
-        await channel.send(ASK)
-        assert await channel.receive(AskOutline, timeout=5) == ASK
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Poll for what real sockets and another task bring about."""
-    with trio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 — the library has no event for most of it
-            await trio.sleep(0.01)
-
-
-@asynccontextmanager
-async def two() -> AsyncIterator[tuple[Host, Host]]:
-    """A server of `echo`, and a peer connected to it."""
-    async with (
-        open_host(NodeKey.generate(), NETWORK, listen=LOOPBACK) as server,
-        open_host(NodeKey.generate(), NETWORK, listen=[]) as client,
-    ):
-        server.handle("echo", echo)
-        await client.connect(server.addresses, timeout=5)
-        yield server, client
-
-
-async def raw(host: Host, peer: str, protocol: TProtocol, data: bytes) -> None:
-    stream = await host._host.new_stream(parse_peer(peer), [protocol])
-    await stream.write(data)
+from .hosts import ASK, LOOPBACK, NETWORK, ask, echo, raw, two, until
 
 
 async def test_exchanges_share_one_pooled_stream() -> None:
@@ -310,3 +273,22 @@ async def test_more_connections_come_and_go_than_stand_at_once(monkeypatch: pyte
                 await client.connect(server.addresses, timeout=5)
                 await ask(client, server.peer_id)
             await until(lambda: not server.connected())
+
+
+async def test_a_peer_that_leaves_in_the_middle_of_an_answer_is_not_worth_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    left = trio.Event()
+
+    async def answer(stream: INetStream) -> None:
+        await stream.read(1)
+        await stream.muxed_stream.reset()
+        left.set()
+        await stream.write(b"too late")
+
+    async with two() as (server, client):
+        server._host.set_stream_handler(TProtocol("/answer"), answer)
+        await raw(client, server.peer_id, TProtocol("/answer"), b"?")
+        await left.wait()
+        await ask(client, server.peer_id)
+    assert "failed" not in caplog.text

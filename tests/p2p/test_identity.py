@@ -16,7 +16,7 @@ from p2p import Host, bounds
 from p2p.addresses import Multiaddr, parse_peer
 from p2p.identity import BoundedPeerStore
 
-from .test_host import ask, two
+from .hosts import ask, two
 
 PUSH, IDENTIFY = TProtocol("/ipfs/id/push/1.0.0"), TProtocol("/ipfs/id/1.0.0")
 OWN = create_new_key_pair(bytes(31) + b"\x05")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from bench.networks import bare_network
 from p2p import Channel, open_host
 from p2p.loopback import loopback
 from wire.blob import AskManifest, BlobReply
 from wire.errors import ErrorCode, RemoteError
 from wire.keys import NodeKey
-from wire.network import Network
 from wire.tensors import Tensor
 
 KEY = NodeKey(bytes([7]) * 32)
-NETWORK = Network(
-    name="alone", chain_id=1, contract=bytes(20), epoch=0, beacon=bytes(32), committee_size=1, quorum_numerator=2,
-    quorum_denominator=3,
-)  # fmt: skip
+NETWORK = bare_network("alone")
 BIG = Tensor.of("x", "UINT8", [3_000_000], bytes(3_000_000))
 
 

@@ -13,8 +13,8 @@ import trio
 from p2p import Admission, Host, fetch_blob, fetch_manifest, open_host
 from wire.keys import NodeKey
 
-from .test_blobs import BLOB, NETWORK, OUTLINE, SIZE, Store, signed
-from .test_host import LOOPBACK, ask, until
+from .blobs.made import BLOB, OUTLINE, SIZE, Store, signed
+from .hosts import LOOPBACK, NETWORK, ask, until
 
 
 class Child:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from p2p import Channel, Host, open_host
-from tests.p2p.test_host import LOOPBACK, NETWORK
+from tests.p2p.hosts import LOOPBACK, NETWORK
 from wire.catalogue import AskOffers
 from wire.errors import ErrorCode, RemoteError
 from wire.keys import NodeKey

@@ -19,6 +19,7 @@ from node.attempt import Answered, Question
 from node.clock import now_ms
 from node.errors import CommandError, Exit
 from node.finding import find_model
+from node.keyfile import load_key
 from node.peer import Peer
 from wire.arrays import from_array
 from wire.canonical import Amount
@@ -75,15 +76,27 @@ def test_a_liar_alone_is_caught_and_nothing_of_its_answer_is_shown(town: Town) -
     assert "FP32" not in ended.said
 
 
-def test_a_liar_beside_an_honest_provider_changes_nothing_and_is_not_asked_again(town: Town) -> None:
+@pytest.fixture
+def newcomer(town: Town) -> Iterator[Node]:
+    """A peer that nobody has answered yet: it has no provider that it would ask first."""
+    desk = town.desk()
+    node = Node(desk, load_key(desk.key), ("hub",))
+    try:
+        node.start(town.a.address)
+        yield node
+    finally:
+        node.kill()
+
+
+def test_a_liar_beside_an_honest_provider_changes_nothing_and_is_not_asked_again(town: Town, newcomer: Node) -> None:
     """One verifier does not have the model: it abstains, which neither helps nor hinders."""
-    node = town.b
+    node = newcomer
 
     def offers() -> bool:
         shown = node.run("model", "show", "twin", "--json").json
         return len(shown["offers"]) == 2
 
-    until(offers, "both offers at b")
+    until(offers, "both offers at the newcomer")
     asked = ["infer", "twin", "--input", X, "--tier", "quorum", "--max-price", 1]
     first = node.run(*asked)
     assert first.code == 0, first.said
@@ -161,7 +174,7 @@ def test_two_silent_verifiers_of_four_leave_nothing_proved(town: Town) -> None:
     assert ended.code in (7, 8), ended.said
     assert town.a.key.peer_id in ended.err
     assert "proved     " not in ended.out
-    assert time.monotonic() - started < 15.0
+    assert time.monotonic() - started < 25.0  # without that timeout it would be a minute
 
 
 async def test_work_without_end_stops_at_its_deadline_and_the_provider_goes_on(town: Town, client: Peer) -> None:

@@ -14,10 +14,10 @@ from libp2p.utils.varint import encode_varint_prefixed
 from p2p import Host, Reach, Reachability, bounds, open_host
 from p2p.addresses import Multiaddr, parse_peer
 from p2p.dht.discovery import LEGACY, id_of
+from tests.p2p.blobs.made import BLOB
+from tests.p2p.dht.test_values import knows, network
+from tests.p2p.hosts import LOOPBACK, NETWORK, until
 from tests.p2p.reach.networks import peer, where
-from tests.p2p.test_blobs import BLOB, NETWORK
-from tests.p2p.test_host import LOOPBACK, until
-from tests.p2p.test_values import knows, network
 from wire.keys import NodeKey
 
 OURS = id_of(NETWORK)

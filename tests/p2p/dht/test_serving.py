@@ -17,7 +17,7 @@ from p2p.dht.serving import Server
 from p2p.dht.table import Table
 from p2p.reach.places import Places
 from p2p.standing.ranges import wide_range_of
-from tests.p2p.test_records import KEY, judge, record
+from tests.p2p.dht.test_records import KEY, judge, record
 from wire.keys import NodeKey
 
 MACHINE, LAN, WORLD = "/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.9/tcp/1", "/ip4/1.2.3.4/tcp/1"

@@ -24,8 +24,7 @@ from p2p.reach.dialback import NAME as REACH
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
-from ..test_blobs import NETWORK
-from ..test_host import LOOPBACK, ask, raw, two, until
+from ..hosts import LOOPBACK, NETWORK, ask, raw, two, until
 from .foreign import signed_by
 
 MESHSUB = TProtocol("/meshsub/1.2.0")

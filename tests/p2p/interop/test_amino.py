@@ -13,9 +13,8 @@ from libp2p.custom_types import TProtocol
 from p2p import Host, bounds, open_host
 from p2p.addresses import parse_peer
 from p2p.rendezvous.place import cid_of, key_of
-from tests.p2p.test_blobs import NETWORK
-from tests.p2p.test_host import LOOPBACK, ask, echo, until
-from tests.p2p.test_values import knows
+from tests.p2p.dht.test_values import knows
+from tests.p2p.hosts import LOOPBACK, NETWORK, ask, echo, until
 from wire.keys import NodeKey
 
 from .javascript import JavaScript, JsNode, javascript, needs_javascript

@@ -15,8 +15,7 @@ from libp2p.network.stream.exceptions import StreamEOF
 
 from p2p import Host, open_host
 from p2p.addresses import parse_peer
-from tests.p2p.test_blobs import NETWORK
-from tests.p2p.test_host import LOOPBACK, until
+from tests.p2p.hosts import LOOPBACK, NETWORK, until
 from wire.keys import NodeKey
 
 from .javascript import JsNode, javascript, needs_javascript

@@ -10,8 +10,7 @@ import pytest
 
 from p2p import Host, open_host
 from p2p.addresses import parse_peer
-from tests.p2p.test_blobs import NETWORK
-from tests.p2p.test_host import LOOPBACK, until
+from tests.p2p.hosts import LOOPBACK, NETWORK, until
 from wire.keys import NodeKey
 
 from .javascript import JavaScript, JsNode, javascript, needs_javascript

@@ -10,10 +10,10 @@ from hashlib import sha256
 from p2p import Host, open_host
 from p2p.dht.discovery import id_of
 from p2p.dht.records import name_of
-from tests.p2p.test_blobs import BLOB, NETWORK
-from tests.p2p.test_host import LOOPBACK, until
-from tests.p2p.test_records import KEY, judge, record
-from tests.p2p.test_values import held, knows
+from tests.p2p.blobs.made import BLOB
+from tests.p2p.dht.test_records import KEY, judge, record
+from tests.p2p.dht.test_values import held, knows
+from tests.p2p.hosts import LOOPBACK, NETWORK, until
 from wire.cid import to_cid
 from wire.keys import NodeKey
 

@@ -6,8 +6,7 @@ import pytest
 import trio
 
 from p2p import Admission, Host, bounds, open_host
-from tests.p2p.test_blobs import NETWORK
-from tests.p2p.test_host import LOOPBACK, until
+from tests.p2p.hosts import LOOPBACK, NETWORK, until
 from wire.keys import NodeKey
 
 from .javascript import JsNode, javascript, needs_javascript

@@ -12,7 +12,7 @@ import trio
 from p2p import bounds, open_host
 from p2p.joining import bootstrap, seeds
 from p2p.joining.peerbook import PeerBook
-from tests.p2p.test_host import LOOPBACK, NETWORK
+from tests.p2p.hosts import LOOPBACK, NETWORK
 from wire.keys import NodeKey
 
 from .nameserver import serving

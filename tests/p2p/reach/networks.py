@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from p2p import Host, open_host
 from p2p.standing.ranges import Ranges
-from tests.p2p.test_blobs import NETWORK
+from tests.p2p.hosts import NETWORK
 from wire.keys import NodeKey
 
 

@@ -13,7 +13,7 @@ from p2p import Host, Reach, bounds
 from p2p.reach import service
 from p2p.reach.mapping.ports import PcpPort
 from p2p.reach.places import IP, Places, Scope
-from tests.p2p.test_host import until
+from tests.p2p.hosts import until
 
 from .networks import peer, peers, where
 from .routers import UdpRouter

@@ -17,9 +17,8 @@ from p2p.reach import dialback
 from p2p.reach.poll import Ask
 from p2p.reach.stranger import channel_of_a_stranger
 from p2p.streams import Channel
-from tests.p2p.test_blobs import NETWORK
-from tests.p2p.test_host import ask as echo_ask
-from tests.p2p.test_host import echo, until
+from tests.p2p.hosts import NETWORK, echo, until
+from tests.p2p.hosts import ask as echo_ask
 from wire.errors import ErrorCode, RemoteError
 from wire.reach import (
     AskDialBack,

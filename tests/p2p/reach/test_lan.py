@@ -16,7 +16,7 @@ from p2p.reach.lan import Lan
 from p2p.reach.mdns import Answerer, Heard, question
 from p2p.reach.multicast import Voice
 from p2p.reach.places import ip_of
-from tests.p2p.test_host import until
+from tests.p2p.hosts import until
 from wire.keys import NodeKey
 
 ONE, TWO = (NodeKey(secret.to_bytes(32, "big")).peer_id for secret in (1, 2))

@@ -37,10 +37,9 @@ from p2p.standing.ranges import Ranges
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
+from ..hosts import LOOPBACK, NETWORK, ask, until
 from ..reach.networks import WORLD, where
 from ..reach.networks import peer as reach_peer
-from ..test_blobs import NETWORK
-from ..test_host import LOOPBACK, ask, until
 from .town import a_client, a_relay, behind, circuits, is_relayed, say
 
 ONE = NodeKey(bytes(31) + b"\x01").peer_id

@@ -17,8 +17,8 @@ from p2p.relay.limits import Limits
 from wire.blob import AskOutline
 from wire.errors import RemoteError
 
-from ..test_blobs import BLOB, SIZE, Store
-from ..test_host import ASK, LOOPBACK, ask, echo, until
+from ..blobs.made import BLOB, SIZE, Store
+from ..hosts import ASK, LOOPBACK, ask, echo, until
 from .town import Doomed, a_client, a_relay, behind, circuits, is_relayed
 
 

@@ -13,8 +13,7 @@ from p2p.options import OVER_RELAYS
 from p2p.relay.messages import R, Readable, receive, send
 from wire.keys import NodeKey
 
-from ..test_blobs import NETWORK
-from ..test_host import LOOPBACK, echo, until
+from ..hosts import LOOPBACK, NETWORK, echo, until
 
 
 @asynccontextmanager

@@ -17,8 +17,7 @@ from p2p.yamux.frames import Flag, Header, Kind
 from wire.errors import RemoteError
 from wire.keys import NodeKey
 
-from ..test_blobs import NETWORK
-from ..test_host import LOOPBACK, ask, echo, until
+from ..hosts import LOOPBACK, NETWORK, ask, echo, until
 from .strangers import RANGES, address_of, closed, port_of, secured, tcp
 
 SYN = Flag.SYN

@@ -17,8 +17,7 @@ from p2p.addresses import parse_peer
 from wire.bounds import KIB, MIB
 from wire.keys import NodeKey
 
-from ..test_blobs import NETWORK
-from ..test_host import ask
+from ..hosts import NETWORK, ask
 from .strangers import tcp
 from .victim import SINK
 

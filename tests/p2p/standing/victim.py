@@ -17,8 +17,7 @@ from libp2p.custom_types import TProtocol
 from p2p import bounds, open_host
 from wire.keys import NodeKey
 
-from ..test_blobs import NETWORK
-from ..test_host import LOOPBACK, echo
+from ..hosts import LOOPBACK, NETWORK, echo
 from .strangers import RANGES
 
 SINK = TProtocol("/test/sink")

@@ -18,8 +18,7 @@ from p2p.dht.discovery import LEGACY, id_of
 from p2p.dht.records import name_of
 from wire.keys import NodeKey
 
-from .test_blobs import NETWORK
-from .test_host import LOOPBACK, raw, until
+from ..hosts import LOOPBACK, NETWORK, raw, until
 from .test_records import KEY, OTHER, judge, record
 
 

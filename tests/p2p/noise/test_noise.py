@@ -24,7 +24,7 @@ from p2p.noise.cipher import PLAIN, Opener, Sealer, nonce
 from p2p.noise.handshake import PROTOCOL, Handshake
 from p2p.noise.transport import NoiseTransport
 
-from .muxers import LEFT, RIGHT, in_memory, over_tcp, secured, security
+from ..muxers import LEFT, RIGHT, in_memory, over_tcp, secured, security
 
 KEY = bytes(range(32))
 

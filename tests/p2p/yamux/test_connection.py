@@ -22,7 +22,7 @@ from p2p.yamux.frames import Flag, Header, Kind
 from p2p.yamux.machine import NORMAL, PROTOCOL_ERROR
 from p2p.yamux.windows import FIRST_WINDOW
 
-from .muxers import LEFT, MEGABYTE, RIGHT, exactly, muxed, opened, over_tcp, secured, security, serve, there_and_back
+from ..muxers import LEFT, MEGABYTE, RIGHT, exactly, muxed, opened, over_tcp, secured, security, serve, there_and_back
 
 # With the library.
 

@@ -13,8 +13,8 @@ from p2p.addresses import parse_peer
 from p2p.dht.discovery import id_of, is_server
 from wire.keys import NodeKey
 
-from .test_blobs import BLOB, NETWORK
-from .test_host import LOOPBACK, echo, raw, until
+from ..blobs.made import BLOB
+from ..hosts import LOOPBACK, NETWORK, echo, raw, until
 from .test_values import knows
 
 OURS = id_of(NETWORK)

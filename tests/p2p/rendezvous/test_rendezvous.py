@@ -32,9 +32,8 @@ from p2p.standing.ranges import Ranges, wide_range_of
 from wire.errors import ErrorCode, RemoteError
 from wire.keys import NodeKey
 
-from .test_blobs import NETWORK
-from .test_host import LOOPBACK, until
-from .test_values import pouring, silent
+from ..dht.test_values import pouring, silent
+from ..hosts import LOOPBACK, NETWORK, until
 
 PUBLIC = msgspec.structs.replace(NETWORK, name="public")  # whose peers play those of the public network
 PLACES = Places(wide_range_of)

@@ -19,90 +19,15 @@ from p2p.blobs.uploads import Uploads
 from p2p.host import Host
 from p2p.serving import Server
 from p2p.streams import Channel
-from wire.blob import AskChunks, AskManifest, AskOutline, BlobReply, BlobRequest, ManifestReply, Outline, outline_of
+from wire.blob import AskChunks, AskManifest, AskOutline, BlobReply, BlobRequest, ManifestReply, outline_of
 from wire.bounds import CHUNK
 from wire.canonical import encode
 from wire.cid import content_hash
 from wire.errors import ErrorCode, RemoteError
-from wire.keys import NodeKey
-from wire.manifest import File, Manifest, SignedManifest, sign_manifest
-from wire.network import Network
-from wire.tensors import TensorSpec
 
-from .pairs import stream_pair
-
-NETWORK = Network(
-    name="test",
-    chain_id=1,
-    contract=bytes(20),
-    epoch=0,
-    beacon=bytes(32),
-    committee_size=1,
-    quorum_numerator=2,
-    quorum_denominator=3,
-)
-PUBLISHER = NodeKey(bytes([7]) * 32)
-PIECES = [bytes([n]) * CHUNK for n in range(40)] + [b"the end"]
-OUTLINE = outline_of(PIECES)
-BLOB = OUTLINE.hash()
-SIZE = OUTLINE.size
-
-
-def signed(name: str = "model") -> SignedManifest:
-    spec = TensorSpec(name="x", datatype="FP32", shape=(1,))
-    manifest = Manifest(
-        name=name,
-        version="1.0.0",
-        publisher=PUBLISHER.address,
-        files=(File(path="m.onnx", blob=BLOB, size=SIZE, media_type="application/onnx"),),
-        interface="tensors",
-        inputs=(spec,),
-        outputs=(spec,),
-        task="",
-        tags=(),
-        licence="MIT",
-        royalty_bps=0,
-        opset=17,
-        profile="cpu",
-        description="",
-        previous=None,
-        created_ms=1,
-    )
-    return sign_manifest(manifest, PUBLISHER, NETWORK.domain)
-
-
-class Store:
-    """A store in memory that checks what it is given."""
-
-    def __init__(self, full: bool = False) -> None:
-        self.outlines = {BLOB: OUTLINE} if full else {}
-        self.chunks = {content_hash(p): p for p in PIECES} if full else {}
-        self.manifests = {signed().model: signed()} if full else {}
-        self.puts: list[int] = []
-
-    def manifest(self, model: bytes) -> SignedManifest | None:
-        return self.manifests.get(model)
-
-    def outline(self, blob: bytes) -> Outline | None:
-        return self.outlines.get(blob)
-
-    def chunk(self, digest: bytes) -> bytes | None:
-        return self.chunks.get(digest)
-
-    def missing(self, outline: Outline) -> list[int]:
-        return [i for i in range(outline.count) if outline.chunk(i) not in self.chunks]
-
-    async def put_outline(self, outline: Outline) -> None:
-        await trio.lowlevel.checkpoint()
-        self.outlines[outline.hash()] = outline
-
-    async def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        await trio.lowlevel.checkpoint()
-        for digest, data in chunks:
-            assert content_hash(data) == digest
-            self.chunks[digest] = data
-        self.puts.append(sum(len(data) for _, data in chunks))
-
+from ..hosts import NETWORK
+from ..pairs import stream_pair
+from .made import BLOB, OUTLINE, PIECES, SIZE, Store, signed
 
 Handler = Callable[[Channel], Awaitable[None]]
 

@@ -17,7 +17,7 @@ from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamEOF
 from p2p import bounds
 from p2p.yamux.windows import FIRST_WINDOW
 
-from .muxers import MEGABYTE, echo, exactly, muxed, opened, over_tcp, serve, there_and_back
+from ..muxers import MEGABYTE, echo, exactly, muxed, opened, over_tcp, serve, there_and_back
 
 SOAK_SECONDS = float(os.environ.get("HALLMARK_SOAK_SECONDS", "2"))
 

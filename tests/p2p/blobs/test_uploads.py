@@ -20,8 +20,8 @@ from wire.blob import AskChunks
 from wire.bounds import CHUNK
 from wire.errors import RemoteError
 
-from .pairs import channel_pair
-from .test_blobs import OUTLINE, Store
+from ..pairs import channel_pair
+from .made import OUTLINE, Store
 
 
 def test_one_who_asks_much_gets_no_more_than_one_who_asks_little() -> None:
