@@ -58,10 +58,10 @@ class Measures:
             self.copies += 1
 
     def heard(self, id: bytes, now_us: float, since_us: int) -> None:
-        """It was new, and good, to a peer that was switched on at `since_us`, which nothing could reach before."""
+        """It was new, and good, to a peer that was switched on at `since_us`; what was said before is not due there."""
         track = self.tracks.get(id)
-        if track is not None:
-            took = int(now_us) - max(track.message.said_us, since_us)
+        if track is not None and track.message.said_us >= since_us:
+            took = int(now_us) - track.message.said_us
             self.latencies.append(took)
             track.heard += 1
             track.late_us = max(track.late_us, took)
