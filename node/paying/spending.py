@@ -78,7 +78,7 @@ class Spending:
         except (PaymentFault, ChainError) as error:
             self.budget.end(reserved, 0, now_ms())
             raise RemoteError(ErrorCode.PAYMENT, f"{name} cannot be paid: {error}") from error
-        except BaseException:
+        except BaseException:  # cancelled: what was set aside for it is free again
             self.budget.end(reserved, 0, now_ms())
             raise
         return Bought(self, payer, purchase, reserved, spare)
@@ -214,7 +214,7 @@ class Bought:
                 self._spending.doubt(self._payer)
             self._payer.lose(self._purchase)
             raise
-        except BaseException:
+        except BaseException:  # cancelled: what was signed for it may be drawn all the same
             self._payer.lose(self._purchase)
             raise
         finally:

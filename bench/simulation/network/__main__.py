@@ -1,7 +1,7 @@
 """Replays every scenario on a whole network, and writes docs/simulation.md with its plots.
 
-Half an hour of processor at 1,000 peers, shared by all cores. With `--peers 100` it takes a minute, prints, and writes
-only where `--out` says.
+Hours of processor at 1,000 peers, shared by all cores: attackers that say much cost most. With `--peers 100` it takes
+three minutes, prints, and writes only where `--out` says.
 
     python -m bench.simulation.network [--peers N] [--seed N] [--scenario NAME] [--out DIR] [--processes N] [--trace]
         [--resume FILE]

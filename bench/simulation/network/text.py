@@ -35,14 +35,14 @@ READ = """\
   in, and who is of no use there gives way after 5 s.
 - **A private peer knows that it is one, and a public one too**, within seconds. Liars in dial-backs change that for
   nobody while all are in one network (100 peers); a fifth of 1,250 that lie from ten networks mislead one peer in
-  twelve, since three networks that agree decide."""
+  twelve: a majority of three to seven networks decides, and they hold many of a peer's connections."""
 
 FOUND = """\
 - A cold boot of 1,000 peers with four bootstraps never ended: the first 192 in each bootstrap's house stayed for
   minutes, 800 others were refused, and an offer was seen by 3%. With guests of no use giving way after 20 s there were
-  still 300 peers alone after 42 s, since who is refused waits longer each time. It is 5 s now, and after 19 s nobody
-  is alone.
+  still 300 peers alone after 42 s (counted while it ran), since who is refused waits longer each time. It is 5 s now,
+  and after 19 s nobody is alone.
 - Peers behind NATs have public neighbours alone, whose meshes are soon full, and each was left alone for 60 s after a
   prune: one in six had no mesh at all, and deliveries took 455 ms at p99. The pause is 12 s now where only room lacks.
 - A flash crowd was as slow as those who hold all of a model (10.8 s at p50 with 400 peers): who has half of it was not
-  known to anybody who looked. A fetch announces itself when it begins now, and serves what it has: 1.8 s."""
+  known to anybody who looked. A fetch announces itself when it begins now, and serves what it has."""
